@@ -1,0 +1,51 @@
+# make demo: install into .venv and run the main job.  make test: the same, and pass the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
+	pyproject.toml meson.build meson.options README.md LICENSE
+# Compiled objects are kept here, so that a second installation compiles only what changed.
+BUILD := -Cbuild-dir=build/$(shell uname -m)
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing varprop and what it needs into $(VENV) (compiles the engines: a minute or two)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[test]"
+	@touch $@
+
+$(VENV)/lint: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[lint]"
+	@touch $@
+
+demo: $(VENV)/installed
+	@mkdir -p demo
+	$(BIN)/varprop simulate --depth 200 --width 1000 --act relu --scheme he --trials 1000 \
+		--compare --plot demo/standard-input.png --save demo/standard-input.varprop
+	$(BIN)/varprop simulate --depth 200 --width 1000 --act relu --scheme he --trials 1000 \
+		--compare --plot demo/real-input.png --input data/wine-row.csv
+	$(BIN)/varprop derive relu -o demo/relu.md
+	@echo
+	@echo "Done. Written to $(CURDIR)/demo:"
+	@echo "  standard-input.png      the signal by depth, for an input of mean square 1"
+	@echo "  real-input.png          the same for a row of real data (data/README.md)"
+	@echo "  standard-input.varprop  the numbers; varprop.load reads them"
+	@echo "  relu.md                 where ReLU's factor of 2 comes from, derived step by step"
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint src
+	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml --python-executable bin/python
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/forward.py
+
+clean:
+	rm -rf $(VENV) build demo

@@ -1,0 +1,48 @@
+"""What happens to a signal, and to its gradient, in a very deep and wide random network?
+
+>>> import varprop
+>>> p = varprop.simulate(depth=200, act="relu", scheme="he")
+>>> p.trials, p.engine
+(100, 'matrix-free')
+
+`simulate` draws networks; `varprop.theory` derives what they do on average; ``p.compare()`` holds
+the two against each other.
+"""
+
+import importlib
+from typing import Any
+
+from ._core.build_info import VERSION as __version__
+from .activation import Activation, activations
+from .network import Network
+from .propagation import Propagation
+from .scheme import Scheme, schemes
+from .simulate import simulate
+from .statistic import LayerStatistic
+from .storage import load
+
+__all__ = [
+    "Activation",
+    "LayerStatistic",
+    "Network",
+    "Propagation",
+    "Scheme",
+    "__version__",
+    "activations",
+    "load",
+    "schemes",
+    "simulate",
+]
+
+# Rooms that bring SymPy or Matplotlib with them: loaded when first asked for.
+_LAZY = ("compare", "plot", "reference", "theory")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"varprop.{name}")
+    raise AttributeError(f"module 'varprop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_LAZY])

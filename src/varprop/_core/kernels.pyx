@@ -1,0 +1,99 @@
+"""The kernels as seen from Python: what simulate prepares with, and what the tests look at."""
+import numpy as np
+
+from libc.stdint cimport uint64_t
+from varprop._core cimport lanes
+
+PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4}
+
+
+def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block, int n):
+    """The first n words of a stream, n a multiple of 16."""
+    cdef lanes.vp_stream stream
+    cdef uint64_t[::1] out = np.empty(n, dtype=np.uint64)
+    lanes.vp_stream_start(&stream, seed, trial, layer, PURPOSES[purpose], block)
+    lanes.vp_stream_words(&stream, &out[0], n)
+    return out.base
+
+
+def numbers(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,
+            int n, str law="normal", bint single=False):
+    """The first n normal or uniform numbers of a stream, n a multiple of 32."""
+    cdef lanes.vp_stream stream
+    cdef uint64_t[::1] room = np.empty(n, dtype=np.uint64)
+    cdef double[::1] out
+    cdef float[::1] narrow
+    lanes.vp_stream_start(&stream, seed, trial, layer, PURPOSES[purpose], block)
+    if single:
+        narrow = np.empty(n, dtype=np.float32)
+        if law == "normal":
+            lanes.vp_fill_normal_single(&stream, &room[0], &narrow[0], n)
+        else:
+            lanes.vp_fill_uniform_single(&stream, &room[0], &narrow[0], n)
+        return narrow.base
+    out = np.empty(n, dtype=np.float64)
+    if law == "normal":
+        lanes.vp_fill_normal(&stream, &room[0], &out[0], n)
+    else:
+        lanes.vp_fill_uniform(&stream, &room[0], &out[0], n)
+    return out.base
+
+
+def fill_repeatedly(int repeats, int n, bint single=False):
+    """Fill one cache-sized buffer of n normals again and again: the limit of every engine."""
+    cdef lanes.vp_stream stream
+    cdef uint64_t[::1] room = np.empty(n, dtype=np.uint64)
+    cdef double[::1] out = np.empty(n)
+    cdef float[::1] narrow = np.empty(n, dtype=np.float32)
+    cdef int i
+    lanes.vp_stream_start(&stream, 0, 0, 0, 4, 0)
+    with nogil:
+        for i in range(repeats):
+            if single:
+                lanes.vp_fill_normal_single(&stream, &room[0], &narrow[0], n)
+            else:
+                lanes.vp_fill_normal(&stream, &room[0], &out[0], n)
+
+
+def activate(int code, z, double p0=0.0, double p1=0.0):
+    """phi(z) and phi'(z) by the kernel with this code."""
+    cdef double[::1] x = np.ascontiguousarray(z, dtype=np.float64)
+    cdef double[::1] h = np.empty(x.shape[0]), d = np.empty(x.shape[0])
+    if not 0 <= code < lanes.VP_CODES:
+        raise ValueError(f"no kernel has code {code}; allowed are 0 to {lanes.VP_CODES - 1}")
+    if x.shape[0]:
+        lanes.vp_activate(code, &x[0], &h[0], &d[0], <int> x.shape[0], p0, p1)
+    return h.base, d.base
+
+
+def log_mean_square(x):
+    """ln of the mean square of finite numbers, not all zero, of any size."""
+    cdef double[::1] values = np.ascontiguousarray(x, dtype=np.float64)
+    cdef Py_ssize_t i, n = values.shape[0]
+    cdef double top = 0.0, total = 0.0, scaled
+    for i in range(n):
+        top = max(top, lanes.vp_abs(values[i]))
+    for i in range(n):
+        scaled = values[i] / top
+        total += scaled * scaled
+    return 2.0 * lanes.vp_log_or_never(top) + lanes.vp_log(total / <double> n)
+
+
+def exp(x):
+    """e^x of each number."""
+    cdef double[::1] values = np.ascontiguousarray(x, dtype=np.float64)
+    cdef double[::1] out = np.empty(values.shape[0])
+    cdef Py_ssize_t i
+    for i in range(values.shape[0]):
+        out[i] = lanes.vp_exp(values[i])
+    return out.base
+
+
+def log(x):
+    """ln of each positive number."""
+    cdef double[::1] values = np.ascontiguousarray(x, dtype=np.float64)
+    cdef double[::1] out = np.empty(values.shape[0])
+    cdef Py_ssize_t i
+    for i in range(values.shape[0]):
+        out[i] = lanes.vp_log_or_never(values[i])
+    return out.base

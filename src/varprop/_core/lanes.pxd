@@ -1,0 +1,79 @@
+# What the engines use of the C headers.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef extern from "weights.h" nogil:
+    enum:
+        VP_GROUP
+        VP_GROUP_SINGLE
+        VP_INPUT
+        VP_WEIGHTS
+        VP_BIAS
+        VP_SUM_LANES
+        VP_SUM_ZZ
+        VP_SUM_HH
+        VP_SUM_H
+        VP_COUNT_SATURATED
+        VP_COUNT_ZERO
+        VP_OK
+        VP_RANGE
+        VP_OVERFLOW
+        VP_CALLBACK
+        VP_CODES
+        VP_CODE_sigmoid
+        VP_CODE_softplus
+        VP_CODE_probit
+        VP_CODE_gaussian
+
+    const double VP_NEVER
+    const double VP_LARGEST
+
+    ctypedef struct vp_stream:
+        pass
+
+    void vp_stream_start(vp_stream*, uint64_t seed, uint64_t trial, uint32_t layer,
+                         uint32_t purpose, uint32_t block) noexcept
+    void vp_stream_words(vp_stream*, uint64_t* out, int n) noexcept
+    void vp_fill_normal(vp_stream*, uint64_t* words, double* out, int n) noexcept
+    void vp_fill_uniform(vp_stream*, uint64_t* words, double* out, int n) noexcept
+    void vp_fill_normal_single(vp_stream*, uint64_t* words, float* out, int n) noexcept
+    void vp_fill_uniform_single(vp_stream*, uint64_t* words, float* out, int n) noexcept
+    void vp_add_products(double* lanes, const float* w, const double* h, int n) noexcept
+
+    double vp_exp(double) noexcept
+    double vp_log(double) noexcept
+    double vp_abs(double) noexcept
+    double vp_log_or_never(double) noexcept
+    double vp_log_add(double, double) noexcept
+    double vp_log_tail(int code, double p0, double side, double log_z) noexcept
+
+    ctypedef struct vp_activation:
+        int code
+        int degree
+        double p0
+        double p1
+        double at_zero
+        double zero_slopes[2]
+        double far_slopes[2]
+        int has_far_slopes
+        double threshold
+
+    ctypedef struct vp_regime:
+        int status
+        int code
+        double p0
+        double p1
+        double scale
+        double log_unit
+        double threshold
+
+    vp_regime vp_choose_regime(const vp_activation*, double log_k) noexcept
+    void vp_activate(int code, const double* z, double* h, double* d, int n,
+                     double p0, double p1) noexcept
+
+    ctypedef struct vp_sums:
+        double sum[3][16]
+        int64_t count[2]
+
+    void vp_add(vp_sums*, const double* z, const double* h, const double* d, int n,
+                double threshold) noexcept
+    double vp_fold(const double*) noexcept

@@ -1,0 +1,144 @@
+"""Write constants.h: the polynomials of the kernels, from mpmath at 60 digits.
+
+Run as ``python make_constants.py > constants.h``; a test regenerates the file and compares.
+Each polynomial interpolates its function at Chebyshev nodes, which is within a small factor of
+the best polynomial of that degree, and is written lowest coefficient first.
+"""
+
+import sys
+from collections.abc import Callable
+
+import mpmath as mp
+
+mp.mp.dps = 60
+Function = Callable[[mp.mpf], mp.mpf]
+
+
+def chebyshev(function: Function, low: mp.mpf, high: mp.mpf, degree: int) -> list[mp.mpf]:
+    """Monomial coefficients of the interpolant of `function` on [low, high]."""
+    nodes = [mp.cos(mp.pi * (2 * k + 1) / (2 * degree + 2)) for k in range(degree + 1)]
+    middle, half = (low + high) / 2, (high - low) / 2
+    points = [middle + half * t for t in nodes]
+    matrix = mp.matrix([[p**j for j in range(degree + 1)] for p in points])
+    return list(mp.lu_solve(matrix, mp.matrix([function(p) for p in points])))
+
+
+def series(coefficient: Callable[[int], mp.mpf], z: mp.mpf) -> mp.mpf:
+    """Sum of coefficient(k) z^k, for arguments where the closed form cancels."""
+    return mp.nsum(lambda k: coefficient(int(k)) * z**k, [0, mp.inf], method="direct")
+
+
+def atanh_tail(z: mp.mpf) -> mp.mpf:
+    """(2 atanh(s)/(2 s) - 1)/z with z = s^2."""
+    return mp.fsum(z**k / (2 * k + 3) for k in range(60))
+
+
+def sin_tail(z: mp.mpf) -> mp.mpf:
+    """(sin(r)/r - 1)/z with z = r^2."""
+    return mp.fsum((-1) ** (k + 1) * z**k / mp.factorial(2 * k + 3) for k in range(40))
+
+
+def cos_tail(z: mp.mpf) -> mp.mpf:
+    """(cos(r) - 1 + z/2)/z^2 with z = r^2."""
+    return mp.fsum((-1) ** k * z**k / mp.factorial(2 * k + 4) for k in range(40))
+
+
+def quarter_sin(z: mp.mpf) -> mp.mpf:
+    """sin(pi x/2)/x with z = x^2."""
+    return mp.fsum(
+        (-1) ** k * (mp.pi / 2) ** (2 * k + 1) * z**k / mp.factorial(2 * k + 1) for k in range(40)
+    )
+
+
+def quarter_cos(z: mp.mpf) -> mp.mpf:
+    """cos(pi x/2) with z = x^2."""
+    return mp.cos(mp.pi / 2 * mp.sqrt(z))
+
+
+def expm1_tail(r: mp.mpf) -> mp.mpf:
+    """(e^r - 1 - r)/r^2."""
+    return mp.fsum(r**k / mp.factorial(k + 2) for k in range(40))
+
+
+def atan_tail(z: mp.mpf) -> mp.mpf:
+    """(atan(t)/t - 1)/z with z = t^2."""
+    if z < mp.mpf(10) ** -8:
+        return mp.fsum((-1) ** (k + 1) * z**k / (2 * k + 3) for k in range(12))
+    t = mp.sqrt(z)
+    return (mp.atan(t) / t - 1) / z
+
+
+def erf_core(z: mp.mpf) -> mp.mpf:
+    """erf(x)/x with z = x^2."""
+    return 2 / mp.sqrt(mp.pi) * mp.hyp1f1(mp.mpf(1) / 2, mp.mpf(3) / 2, -z)
+
+
+def erfcx_core(t: mp.mpf) -> mp.mpf:
+    """(1 + 2 x) e^(x^2) erfc(x) with x = 3.75 (1 + t)/(1 - t), x in [0, inf)."""
+    if t == 1:
+        return 2 / mp.sqrt(mp.pi)
+    x = mp.mpf(15) / 4 * (1 + t) / (1 - t)
+    if x > 1000:
+        tail = mp.fsum((-1) ** k * mp.fac2(2 * k - 1) / (2 * x * x) ** k for k in range(15))
+        return (1 + 2 * x) * tail / (x * mp.sqrt(mp.pi))
+    return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+
+QUARTER = (mp.pi / 4) ** 2 * mp.mpf("1.0001")
+LOG_RANGE = (mp.sqrt(2) - 1) ** 2 / (mp.sqrt(2) + 1) ** 2 * mp.mpf("1.0001")
+HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
+
+POLYNOMIALS: list[tuple[str, str, Function, mp.mpf, mp.mpf, int]] = [
+    ("LOG", "(atanh(s)/s - 1)/s^2 in s^2", atanh_tail, mp.mpf(0), LOG_RANGE, 6),
+    ("SIN", "(sin(r)/r - 1)/r^2 in r^2", sin_tail, mp.mpf(0), QUARTER, 5),
+    ("COS", "(cos(r) - 1 + r^2/2)/r^4 in r^2", cos_tail, mp.mpf(0), QUARTER, 5),
+    ("QSIN", "sin(pi x/2)/x in x^2", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 6),
+    ("QCOS", "cos(pi x/2) in x^2", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 7),
+    ("QSINF", "sin(pi x/2)/x in x^2, single", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 3),
+    ("QCOSF", "cos(pi x/2) in x^2, single", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 4),
+    ("LOGF", "(atanh(s)/s - 1)/s^2 in s^2, single", atanh_tail, mp.mpf(0), LOG_RANGE, 2),
+    ("EXPM1", "(e^r - 1 - r)/r^2 in r", expm1_tail, -HALF_LN2, HALF_LN2, 10),
+    ("ATAN", "(atan(t)/t - 1)/t^2 in t^2", atan_tail, mp.mpf(0), mp.mpf(1), 19),
+    ("ERF", "erf(x)/x in x^2, |x| <= 1", erf_core, mp.mpf(0), mp.mpf(1), 12),
+    ("ERFCX", "(1 + 2x) erfcx(x) in t = (x - 3.75)/(x + 3.75)", erfcx_core, mp.mpf(-1), mp.mpf(1), 26),
+]
+
+
+def split(value: mp.mpf, bits: int) -> tuple[float, mp.mpf]:
+    """The leading `bits` bits of `value` as a float, and the rest."""
+    scale = mp.mpf(2) ** (bits - 1 - int(mp.floor(mp.log(abs(value), 2))))
+    head = mp.nint(value * scale) / scale
+    return float(head), value - head
+
+
+def two_over_pi_words(words: int) -> list[int]:
+    """Binary digits of 2/pi, 32 a word, for the reduction of huge angles."""
+    with mp.workdps(500):
+        digits = int(mp.floor(2 / mp.pi * mp.mpf(2) ** (32 * words)))
+    return [digits >> (32 * (words - 1 - k)) & 0xFFFFFFFF for k in range(words)]
+
+
+def main() -> None:
+    out = sys.stdout.write
+    out("/* Written by make_constants.py; do not edit. Coefficients lowest first. */\n")
+    out("#ifndef VP_CONSTANTS_H\n#define VP_CONSTANTS_H\n#include <stdint.h>\n")
+    for name, what, function, low, high, degree in POLYNOMIALS:
+        coefficients = chebyshev(function, low, high, degree)
+        kind, suffix = ("float", "f") if "single" in what else ("double", "")
+        body = ",\n    ".join(f"{float(c)!r}{suffix}" for c in coefficients)
+        out(f"\n/* {what} */\nstatic const {kind} VP_{name}[{degree + 1}] = {{\n    {body}\n}};\n")
+    ln2_high, rest = split(mp.log(2), 32)
+    out(f"\n#define VP_LN2_HIGH {ln2_high!r}\n#define VP_LN2_LOW {float(rest)!r}\n")
+    first, rest = split(mp.pi / 2, 33)
+    second, rest = split(rest, 33)
+    third, rest = split(rest, 33)
+    names = ("FIRST", "SECOND", "THIRD", "FOURTH")
+    for name, value in zip(names, (first, second, third, float(rest)), strict=True):
+        out(f"#define VP_HALF_PI_{name} {value!r}\n")
+    words = ",\n    ".join(f"0x{word:08x}u" for word in two_over_pi_words(40))
+    out(f"\n/* 2/pi in binary, 32 digits a word */\nstatic const uint32_t VP_TWO_OVER_PI[40] = {{\n    {words}\n}};\n")
+    out("#endif\n")
+
+
+if __name__ == "__main__":
+    main()

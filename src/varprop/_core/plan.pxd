@@ -1,0 +1,8 @@
+from varprop._core.layer cimport Plan
+
+
+cdef class PlanHolder:
+    cdef Plan plan
+    cdef object arrays      # keeps alive what the plan points to
+    cdef object callback
+    cdef public object error

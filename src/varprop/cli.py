@@ -1,0 +1,285 @@
+"""The command ``varprop``. Everything heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import network_options, network_parts, run_options
+
+if TYPE_CHECKING:
+    from .propagation import Propagation
+
+OK, ERROR, INTERRUPTED = 0, 1, 130
+# What bad values, files and missing optional packages raise; anything else is a bug to be shown.
+_EXPECTED = (
+    ValueError,
+    TypeError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    ImportError,
+    NotImplementedError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 ok; 1 an error, told in one line on stderr; 2 wrong usage; 130 interrupted (Ctrl-C).
+
+    Examples
+    --------
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    varprop ...
+    0
+    """
+    try:
+        code = cli.main(args=arguments, prog_name="varprop", standalone_mode=False)
+        return code if isinstance(code, int) else OK
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("varprop: interrupted", err=True)
+        return INTERRUPTED
+    except _EXPECTED as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        click.echo(f"varprop: error: {text}", err=True)
+        return ERROR
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from . import __version__
+
+        click.echo(f"varprop {__version__}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+def cli() -> None:
+    """What happens to a signal on its way through a deep random network?
+
+    \b
+    Examples:
+      varprop simulate --depth 200 --act relu --scheme he
+      varprop simulate --depth 50 --act tanh --sigma-w 1.5 --compare
+      varprop derive relu -o relu.md
+
+    Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
+    """
+
+
+_PATH = click.Path(dir_okay=False)
+
+
+@cli.command()
+@network_options
+@run_options
+@click.option(
+    "--input",
+    "input_file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The signal: one row of numbers, .npy or .csv.  [default: mean square 1]",
+)
+@click.option("--plot", "plot_file", type=_PATH, help="Draw a figure (.png, .svg, .pdf).")
+@click.option("--save", "save_file", type=_PATH, help="Save the result; varprop.load reads it.")
+@click.option("--compare", is_flag=True, help="Hold the result against theory.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
+def simulate(
+    input_file: str | None,
+    plot_file: str | None,
+    save_file: str | None,
+    compare: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Draw random networks and measure a signal in every layer.
+
+    \b
+    Examples:
+      varprop simulate --depth 200 --act relu --scheme he
+      varprop simulate --depth 50 --act tanh --scheme "normal(0.01)" --plot a.png
+      varprop simulate --depth 30 --act "x*sigmoid(1.702*x)" --sigma-w 1.5
+      varprop simulate --widths 784,500,500,10 --input row.csv --compare
+      varprop simulate --depth 9 --json | jq ".layers[8].preactivation.log_median"
+
+    In a .csv file # begins a comment. With --input and --width, the first
+    layer takes as many inputs as the file has numbers.
+
+    \b
+    --json prints one object; ln is the natural logarithm, and null stands where
+    there is no finite number (ln 0, the standard error of one network):
+      varprop, engine, seed, trials, ranges, input, saturated_below: what ran
+      network: depth, width or widths (n0, n1, ...), act, scheme, sigma_b
+      log_input_mean_square: ln(|x|^2/n0)
+      dead, first_death: networks whose units all are 0, and the first such layer
+      log_growth_per_layer: of q, median over networks;
+      log_late_growth_per_layer: the same in the second half of the layers
+      layers: one object per layer,
+        layer: 1, 2, ...
+        variance, preactivation, activation (K, q, a): each
+          log_median, log_p10, log_p90: ln of quantiles over networks
+          log_mean, log_stderr: mean of ln over networks, its standard error
+        relative_mean (mean/rms of activations), saturated, zero (shares): each
+          mean, stderr: over networks
+      comparison: with --compare, what the comparison found
+    """
+    from .inputs import read_input
+
+    parts = network_parts(options)
+    x = None if input_file is None else read_input(input_file)
+    _check_outputs(plot_file, save_file)
+    from . import simulate as run
+
+    with progress_bar(f"{options['trials']} networks of depth {parts['depth']}") as progress:
+        result = run(**parts, x=x, progress=progress, **options)
+    if save_file is not None:
+        result.save(save_file)
+        _wrote(save_file)
+    comparison = result.compare() if compare else None
+    if plot_file is not None:
+        _draw(result, plot_file, theory=compare)
+    if as_json:
+        import json
+
+        from .summary import as_dict
+
+        document = as_dict(result)
+        if comparison is not None:
+            document["comparison"] = comparison.to_dict()
+        click.echo(json.dumps(document, allow_nan=False))
+    else:
+        click.echo(str(result))
+        if comparison is not None:
+            click.echo(f"\n{comparison}")
+
+
+@cli.command(short_help="Derive a result and write it up.")
+@click.argument("name", required=False)
+@click.option("-o", "--output", type=_PATH, help="Write to this file in place of the screen.")
+@click.option("--list", "listing", is_flag=True, help="List the derivations there are.")
+def derive(name: str | None, output: str | None, listing: bool) -> None:
+    """Derive a result, check every step of it, and write it up in Markdown.
+
+    \b
+    Examples:
+      varprop derive --list
+      varprop derive relu
+      varprop derive relu -o relu.md
+    """
+    if listing == (name is not None):
+        raise click.UsageError("give either the NAME of a derivation, or --list")
+    from . import theory
+
+    if name is None:
+        click.echo(_derivations())
+        return
+    if output is not None:
+        from .files import check_writable
+
+        check_writable(output)
+    try:
+        derivation = theory.derive(name)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if output is None:
+        click.echo(derivation.markdown())
+        return
+    from .files import atomic_path
+
+    with atomic_path(output) as temporary:
+        derivation.write(temporary)
+    _wrote(output)
+
+
+@cli.command()
+def activations() -> None:
+    """List the activations that have a name."""
+    from . import activations as table
+    from .text import text_table
+
+    body = [[str(act), act.formula.text if act.formula else ""] for act in table()]
+    click.echo(text_table(["name", "formula"], body, left=2))
+
+
+@cli.command(short_help="List the initialisations that have a name.")
+def schemes() -> None:
+    """List the initialisations that have a name, with their variances."""
+    from . import schemes as table
+    from .text import text_table
+
+    body = [
+        [
+            ", ".join((row.name, *row.aliases)),
+            row.distribution,
+            row.variance + ("" if row.bias == "0" else f"; biases: {row.bias}"),
+        ]
+        for row in table()
+    ]
+    click.echo(text_table(["name", "weights", "their variance"], body, left=3))
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[float], None] | None]:
+    """Give a function to call with the share done, or None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=1.0)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _check_outputs(plot_file: str | None, save_file: str | None) -> None:
+    """Find out before the work, not after it, that a file can't be written."""
+    from .files import check_writable
+
+    if plot_file is not None:
+        from .figure import check_format
+
+        check_format(plot_file)
+        check_writable(plot_file)
+    if save_file is not None:
+        check_writable(save_file)
+    if plot_file and save_file and os.path.realpath(plot_file) == os.path.realpath(save_file):
+        raise click.UsageError("--plot and --save name the same file")
+
+
+def _draw(result: Propagation, path: str, *, theory: bool) -> None:
+    from .plot import plot, save_figure
+
+    prediction = None
+    if theory:
+        from .theory import predict
+
+        prediction = predict(result.network, log_input_mean_square=result.input_mean_square_log)
+    save_figure(plot(result, prediction=prediction), path)
+    _wrote(path)
+
+
+def _wrote(path: str) -> None:
+    click.echo(f"wrote {path}", err=True)
+
+
+def _derivations() -> str:
+    from . import theory
+    from .text import text_table
+
+    body = [[derivation.name, derivation.title] for derivation in theory.derivations()]
+    return text_table(["name", "title"], body, left=2)

@@ -1,0 +1,103 @@
+"""Options that several commands share, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _widths(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list such as 784,1000,10") from None
+
+
+def network_options(command: Command) -> Command:
+    """Add the options that say which network; `network_parts` collects them."""
+    for option in reversed(
+        (
+            click.option("--depth", type=int, help="Layers, 1 or more."),
+            click.option("--width", type=int, help="Units in every layer.  [default: 1000]"),
+            click.option(
+                "--widths", callback=_widths, metavar="N0,N1,...",
+                help="Units layer by layer, the input's size first; instead of --width.",
+            ),
+            click.option(
+                "--act", default="relu", show_default=True,
+                help="Activation: a name, leaky_relu(0.2), or a formula in x.",
+            ),
+            click.option(
+                "--scheme", help="Initialisation: a name, or such as normal(0.01).  [default: he]"
+            ),
+            click.option("--sigma-w", type=float, help="Var W = sigma_w^2/fan_in; no --scheme."),
+            click.option("--sigma-b", type=float, help="Standard deviation of the biases."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """Add the options of a Monte-Carlo run, named as the parameters of `varprop.simulate`."""
+    engines = click.Choice(["auto", "matrix-free", "dense", "reference"])
+    for option in reversed(
+        (
+            click.option(
+                "--trials", type=click.IntRange(min=1), default=100, show_default=True,
+                help="Networks.",
+            ),
+            click.option(
+                "--first-trial", type=click.IntRange(min=0), default=0, show_default=True,
+                help="Number of the first network; continue a run with it.",
+            ),
+            click.option(
+                "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."
+            ),
+            click.option("--threads", type=int, help="Threads.  [default: all cores]"),
+            click.option("--engine", type=engines, default="auto", show_default=True),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def network_parts(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the network's options out of `options`, and check that they make a Network.
+
+    Parameters
+    ----------
+    options : dict
+        What the command was called with; the network's options are removed from it.
+
+    Returns
+    -------
+    dict
+        Arguments of `Network` and of `varprop.simulate`, which fits the first width to an input.
+
+    Raises
+    ------
+    click.UsageError
+        When the options don't make a network.
+    """
+    from .network import Network
+
+    names = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b")
+    parts = {name: options.pop(name) for name in names}
+    if parts["depth"] is None:
+        if parts["widths"] is None:
+            raise click.UsageError("--depth is missing (or --widths, which implies it)")
+        parts["depth"] = len(parts["widths"]) - 1
+    try:
+        Network(**parts)
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from None
+    return parts

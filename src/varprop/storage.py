@@ -1,0 +1,184 @@
+"""Results in files: a zip archive of arrays and JSON, sealed with a SHA-256 checksum.
+
+The file is an ordinary ``.npz`` (``numpy.load`` opens it) with one more member,
+``propagation.json``, and an archive comment that holds the SHA-256 of every byte before it. Equal
+results give equal files. Nothing in it is pickled, so reading one never executes anything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from hashlib import sha256
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .files import atomic_path
+from .network import Network
+from .propagation import LAYER_FIELDS, Propagation, Rows
+
+FORMAT = 1
+_SEAL = b"varprop sha256 "
+_SEAL_LENGTH = len(_SEAL) + 64
+_MEMBERS = (*LAYER_FIELDS, "died")
+# What reading a file with a right checksum but other content may raise.
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+_PLAIN = ("seed", "engine", "input_label", "saturated_below", "version", "provenance")
+
+
+def save(propagation: Propagation, path: str | os.PathLike[str]) -> None:
+    """Write a result to a file that `load` reads back bit for bit.
+
+    The file appears whole or not at all: it is written beside its place and moved there.
+
+    Parameters
+    ----------
+    propagation : Propagation
+        What to save. Of an activation that is a Python callable only the name is kept.
+    path : path-like
+        Where to; the name is taken as it is, with no suffix added.
+
+    Raises
+    ------
+    OSError
+        When the file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, varprop
+    >>> p = varprop.simulate(depth=2, width=9, trials=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(p, f"{folder}/run.varprop")
+    ...     print(load(f"{folder}/run.varprop") == p)
+    True
+    """
+    with atomic_path(path) as temporary, open(temporary, "wb+") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            # A ZipInfo without a date keeps the file the same whenever it is written.
+            with archive.open(zipfile.ZipInfo("propagation.json"), "w") as member:
+                member.write(_metadata(propagation))
+            for name in _MEMBERS:
+                array = getattr(propagation.rows, name)
+                little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                info = zipfile.ZipInfo(f"{name}.npy")
+                with archive.open(info, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, little, version=(1, 0), allow_pickle=False)
+            archive.comment = _SEAL + b"0" * 64
+        size = file.seek(0, os.SEEK_END)
+        digest = _digest(file, size - 64)
+        file.seek(size - 64)
+        file.write(digest)
+
+
+def load(path: str | os.PathLike[str]) -> Propagation:
+    """Read a result that `Propagation.save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    Propagation
+        Equal to the saved one.
+
+    Raises
+    ------
+    ValueError
+        When it is no such file, is truncated or damaged, or of another format version.
+    OSError
+        When it can't be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".varprop") as file:
+    ...     load(file.name)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: ... is empty, not a saved varprop result
+    """
+    name = repr(os.fspath(path))
+    with open(path, "rb") as file:
+        _check_seal(file, name)
+        try:
+            return _read(file)
+        except _UNREADABLE as error:
+            raise ValueError(f"{name} is no saved varprop result: {error}") from error
+
+
+def _metadata(propagation: Propagation) -> bytes:
+    log = propagation.input_mean_square_log
+    meta: dict[str, Any] = {"kind": "varprop.Propagation", "format": FORMAT}
+    meta["network"] = propagation.network.to_dict()
+    meta["ranges"] = propagation.ranges
+    # JSON has no infinity: null stands for ln 0.
+    meta["input_mean_square_log"] = None if log == -np.inf else log
+    meta.update((key, getattr(propagation, key)) for key in _PLAIN)
+    return json.dumps(meta, allow_nan=False, indent=1).encode()
+
+
+def _read(file: BinaryIO) -> Propagation:
+    with zipfile.ZipFile(file) as archive:
+        # Stored and never packed, so that no small file can unfold into a huge one.
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("its members are compressed, which varprop never does")
+        meta = json.loads(archive.read("propagation.json"))
+        if meta["kind"] != "varprop.Propagation" or meta["format"] != FORMAT:
+            raise ValueError(
+                f"it holds {meta['kind']} in format {meta['format']}, written by varprop "
+                f"{meta.get('version')}; this version reads varprop.Propagation in format {FORMAT}"
+            )
+        arrays = {
+            name: np.lib.format.read_array(
+                io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False
+            )
+            for name in _MEMBERS
+        }
+    log = meta["input_mean_square_log"]
+    return Propagation(
+        network=Network.from_dict(meta["network"]),
+        rows=Rows(**arrays),
+        ranges=tuple((first, stop) for first, stop in meta["ranges"]),
+        input_mean_square_log=-np.inf if log is None else log,
+        **{key: meta[key] for key in _PLAIN},
+    )
+
+
+def _check_seal(file: BinaryIO, name: str) -> None:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    start = file.read(4)
+    if not start:
+        raise ValueError(f"{name} is empty, not a saved varprop result")
+    if start != b"PK\x03\x04":
+        raise ValueError(f"{name} is not a saved varprop result, or its first bytes are damaged")
+    file.seek(max(0, size - _SEAL_LENGTH))
+    seal = file.read(_SEAL_LENGTH)
+    if not seal.startswith(_SEAL):
+        raise ValueError(
+            f"{name} does not end in varprop's checksum: it is truncated, or not a saved result"
+        )
+    if seal[len(_SEAL) :] != _digest(file, size - 64):
+        raise ValueError(f"{name} is damaged: its content does not match its SHA-256 checksum")
+
+
+def _digest(file: BinaryIO, length: int) -> bytes:
+    """Hexadecimal SHA-256 of the file's first `length` bytes."""
+    hasher = sha256()
+    file.seek(0)
+    while length > 0 and (block := file.read(min(length, 1 << 20))):
+        hasher.update(block)
+        length -= len(block)
+    return hasher.hexdigest().encode()

@@ -1,0 +1,155 @@
+"""The facts that a reader of a result asks for first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .propagation import Propagation
+    from .statistic import FloatArray
+
+QUANTITIES = ("variance", "preactivation", "activation")
+LOW, HIGH = 0.1, 0.9
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the signal, in a few numbers; logarithms are natural.
+
+    Growth is that of q from the first to the last layer, "late" growth that of the second half.
+    Each is None where it is not defined: in a network of one layer, or where q is exactly 0.
+
+    Examples
+    --------
+    >>> import varprop
+    >>> s = summarise(varprop.simulate(depth=20, width=50, act="relu", scheme="he", trials=3))
+    >>> s.dead, s.first_death
+    (0, None)
+    """
+
+    log_growth_per_layer: float | None
+    log_late_growth_per_layer: float | None
+    log_growth: float | None
+    log_last_median: float | None
+    log_last_low: float | None
+    log_last_high: float | None
+    log_last_mean: float | None
+    last_relative_stderr: float | None
+    dead: int
+    first_death: int | None
+
+
+def summarise(propagation: Propagation) -> Summary:
+    """Find the facts of a result; growth is the median over the trials that live.
+
+    Parameters
+    ----------
+    propagation : Propagation
+        The result.
+
+    Returns
+    -------
+    Summary
+    """
+    q = propagation.preactivation
+    depth = propagation.network.depth
+    growth = _growth(propagation, 0)
+    late = _growth(propagation, depth // 2) if depth >= 10 else None
+    mean = _last(q.log_of_mean)
+    error = _last(q.log_of_stderr) if propagation.trials > 1 else None
+    return Summary(
+        log_growth_per_layer=None if growth is None else growth / (depth - 1),
+        log_late_growth_per_layer=None if late is None else late / (depth - 1 - depth // 2),
+        log_growth=growth,
+        log_last_median=_last(q.log_median),
+        log_last_low=_last(q.log_quantile(LOW)),
+        log_last_high=_last(q.log_quantile(HIGH)),
+        log_last_mean=mean,
+        last_relative_stderr=None if mean is None or error is None else float(np.exp(error - mean)),
+        dead=propagation.dead,
+        first_death=int(propagation.died[propagation.died > 0].min()) if propagation.dead else None,
+    )
+
+
+def as_dict(propagation: Propagation) -> dict[str, Any]:
+    """Everything the table says, for every layer, as JSON-able numbers (see `varprop simulate`).
+
+    Parameters
+    ----------
+    propagation : Propagation
+        The result.
+
+    Returns
+    -------
+    dict
+        All numbers finite; None where one is not defined (ln of 0, standard error of one trial).
+
+    Examples
+    --------
+    >>> import varprop
+    >>> d = as_dict(varprop.simulate(depth=2, width=9, trials=3))
+    >>> [layer["layer"] for layer in d["layers"]]
+    [1, 2]
+    """
+    several = propagation.trials > 1
+    none: list[float | None] = [None] * propagation.network.depth
+    columns: dict[str, dict[str, list[float | None]]] = {}
+    for name in QUANTITIES:
+        statistic = getattr(propagation, name)
+        columns[name] = {
+            "log_median": _finite(statistic.log_median),
+            "log_p10": _finite(statistic.log_quantile(LOW)),
+            "log_p90": _finite(statistic.log_quantile(HIGH)),
+            "log_mean": _finite(statistic.log_mean),
+            "log_stderr": _finite(statistic.log_stderr) if several else none,
+        }
+    for name in ("relative_mean", "saturated", "zero"):
+        statistic = getattr(propagation, name)
+        columns[name] = {
+            "mean": _finite(statistic.mean),
+            "stderr": _finite(statistic.stderr) if several else none,
+        }
+    facts = summarise(propagation)
+    log_input = propagation.input_mean_square_log
+    return {
+        "varprop": propagation.version,
+        "network": propagation.network.to_dict(),
+        "engine": propagation.engine,
+        "seed": propagation.seed,
+        "trials": propagation.trials,
+        "ranges": [list(r) for r in propagation.ranges],
+        "input": propagation.input_label,
+        "log_input_mean_square": log_input if log_input > -np.inf else None,
+        "saturated_below": propagation.saturated_below,
+        "dead": facts.dead,
+        "first_death": facts.first_death,
+        "log_growth_per_layer": facts.log_growth_per_layer,
+        "log_late_growth_per_layer": facts.log_late_growth_per_layer,
+        "layers": [
+            {"layer": i + 1}
+            | {name: {key: c[i] for key, c in group.items()} for name, group in columns.items()}
+            for i in range(propagation.network.depth)
+        ],
+    }
+
+
+def _growth(propagation: Propagation, start: int) -> float | None:
+    """Median of ln q of the last layer minus ln q of another, over trials that have both."""
+    log = propagation.rows.log_preactivation
+    both = (log[:, start] > -np.inf) & (log[:, -1] > -np.inf)
+    if start == log.shape[1] - 1 or not both.any():
+        return None
+    return float(np.median(log[both, -1] - log[both, start]))
+
+
+def _finite(values: np.ma.MaskedArray | FloatArray) -> list[float | None]:
+    """Python numbers; None where masked."""
+    result: list[float | None] = values.tolist()
+    return result
+
+
+def _last(values: np.ma.MaskedArray) -> float | None:
+    return None if np.ma.getmaskarray(values)[-1] else float(values.data[-1])

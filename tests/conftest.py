@@ -1,0 +1,30 @@
+"""Golden values: numbers that a change of the code must not change."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parent / "data" / "golden.json"
+
+
+@pytest.fixture
+def golden() -> Callable[[str, np.ndarray], None]:
+    """Compare an array with the bits on record under a name.
+
+    VARPROP_RECORD_GOLDEN=1 records in place of comparing; see CONTRIBUTING.md on when that is
+    right (a changed stream is a changed result for every user).
+    """
+    record = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+
+    def check(name: str, values: np.ndarray) -> None:
+        bits = [float(v).hex() for v in np.ravel(values)]
+        if os.environ.get("VARPROP_RECORD_GOLDEN") == "1":
+            record[name] = bits
+            GOLDEN.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+        assert record.get(name) == bits, f"the bits of {name!r} are not those on record"
+
+    return check

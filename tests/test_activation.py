@@ -1,0 +1,458 @@
+"""Activations: the table against mpmath, and what users may bring instead."""
+
+import pickle
+import warnings
+
+import mpmath
+import numpy as np
+import pytest
+
+from varprop.activation import Activation, activations
+
+EPS = np.finfo(float).eps
+mp = mpmath.mp
+SELU_ALPHA = mpmath.mpf("1.6732632423543772848170429916717")
+SELU_SCALE = mpmath.mpf("1.0507009873554804934193349852946")
+
+
+def hardsigmoid(x):
+    return max(mp.zero, min(mp.one, x / 6 + mp.mpf(1) / 2))
+
+
+def sigmoid(x):
+    return 1 / (1 + mp.exp(-x))
+
+
+def softplus(x):
+    return mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x))
+
+
+def normal_cdf(x):
+    return mp.ncdf(max(min(x, mp.mpf(10_000)), mp.mpf(-10_000)))  # mpmath fails beyond 1e150
+
+
+def gelu_tanh(x):
+    # (1 + tanh(u))/2 as a quotient that does not cancel in the left tail
+    u = mp.sqrt(2 / mp.pi) * (x + mp.mpf("0.044715") * x**3)
+    return x * mp.exp(u) / (mp.exp(u) + mp.exp(-u))
+
+
+# The definitions once more, by hand and independent of the formula language.
+REFERENCE = {
+    "linear": lambda x: x,
+    "relu": lambda x: max(x, mp.zero),
+    "leaky_relu": lambda x: x if x > 0 else x * mp.mpf(0.01),
+    "abs": abs,
+    "elu": lambda x: x if x > 0 else mp.expm1(x),
+    "selu": lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)),
+    "celu": lambda x: x if x > 0 else mp.expm1(x),
+    "relu6": lambda x: min(max(x, mp.zero), mp.mpf(6)),
+    "squared_relu": lambda x: max(x, mp.zero) ** 2,
+    "hardtanh": lambda x: max(-mp.one, min(mp.one, x)),
+    "hardsigmoid": hardsigmoid,
+    "hardswish": lambda x: x * hardsigmoid(x),
+    "tanh": mp.tanh,
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "softsign": lambda x: x / (1 + abs(x)),
+    "arctan": mp.atan,
+    "erf": mp.erf,
+    "probit": normal_cdf,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "gaussian": lambda x: mp.exp(-(x**2)),
+    "sign": mp.sign,
+    "heaviside": lambda x: (1 + mp.sign(x)) / 2,
+    "gelu": lambda x: x * normal_cdf(x),
+    "gelu_tanh": gelu_tanh,
+    "silu": lambda x: x * sigmoid(x),
+    "mish": lambda x: x * mp.tanh(softplus(x)),
+}
+TABLE = activations()
+EACH = pytest.mark.parametrize("act", TABLE, ids=lambda act: act.name)
+
+MAGNITUDES = np.concatenate(
+    [
+        [5e-324, 1e-310, 2.2e-308, 1e-300, 1e-200, 1e-100, 1e-20, 1e-12],
+        np.logspace(-8, 3, 67),
+        [1 / 3, 0.5, 1.0, 2.0, 3.0, 6.0, 19.99, 20.01, 36.0, 38.4, 709.5, 744.4],
+        [1e5, 1e8, 1e16, 1e22, 1e100, 1e153, 1e155, 1e200, 1e300, 1.7e308],
+    ]
+)
+GRID = np.concatenate([-MAGNITUDES[::-1], [0.0], MAGNITUDES])
+
+
+def slope_scale(reference, x, order=1):
+    """|x times the derivative| of the reference, from mpmath's own differences."""
+    if x == 0 or abs(x) > 1e20:
+        return 0.0  # every row is linear, constant or flushed out there, or a plain power
+    step = abs(x) * mp.mpf(10) ** -20
+    centre = mp.mpf(x)
+    return float(abs(x * (reference(centre + step) - reference(centre - step)) / (2 * step)))
+
+
+def test_table_has_the_stated_order():
+    assert [act.name for act in TABLE] == list(REFERENCE)
+    assert [act.code for act in TABLE] == list(range(28))
+
+
+@EACH
+def test_values_on_the_whole_float_range(act):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        values = act(GRID)
+    with mp.workdps(60):
+        for x, value in zip(GRID, values, strict=True):
+            exact = REFERENCE[act.name](mp.mpf(float(x)))
+            if abs(exact) > mp.mpf("1.797e308"):
+                assert act.name == "squared_relu"
+                assert value == np.inf
+                continue
+            # Angles beyond 2**53 are reduced exactly: their own rounding is all that counts.
+            scale = float(abs(exact)) + slope_scale(REFERENCE[act.name], float(x))
+            # The last term: a rounded subnormal, times x where the formula multiplies by it.
+            allowed = 4 * EPS * scale + 5e-324 * (1 + min(abs(x), 800))
+            assert np.isfinite(value), x
+            assert abs(mp.mpf(float(value)) - exact) <= allowed, (x, value, exact)
+
+
+@EACH
+def test_derivative(act):
+    x = np.concatenate([-np.logspace(-6, 1.6, 41)[::-1], np.logspace(-6, 1.6, 41)]) * 1.0000123
+    assert not set(x) & set(act.kinks)
+    slopes = act.derivative(x)
+    with mp.workdps(900):  # 1 - erf(40) is 1e-697
+        for at, slope in zip(x, slopes, strict=True):
+            reference, point = REFERENCE[act.name], mp.mpf(float(at))
+            step = abs(point) * mp.mpf(10) ** -25
+            up, mid, down = reference(point + step), reference(point), reference(point - step)
+            exact, bend = (up - down) / (2 * step), (up - 2 * mid + down) / step**2
+            allowed = 12 * EPS * float(abs(exact) + abs(point * bend)) + 1e-300
+            assert abs(mp.mpf(float(slope)) - exact) <= allowed, (at, slope, exact)
+
+
+@EACH
+def test_derivative_is_finite_everywhere(act):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slopes = act.derivative(GRID)
+    if act.name == "squared_relu":  # 2x leaves float64 before x does
+        inside = np.abs(GRID) < 8e307
+        np.testing.assert_array_equal(slopes[inside], np.maximum(2 * GRID[inside], 0))
+    else:
+        assert np.all(np.abs(slopes) <= act.max_slope * (1 + 4 * EPS))
+
+
+@EACH
+def test_sympy_formula_is_the_definition(act):
+    import sympy
+
+    expression = act.sympy()
+    symbol = sympy.Symbol("x", real=True)
+    for x in ["-5.5", "-2.9", "-1.3", "-0.2", "0.4", "1.1", "2.5", "7"]:
+        value = expression.subs(symbol, sympy.Rational(x)).evalf(30)
+        # 0.01 is the decimal in SymPy and the float in the reference; likewise selu's constants.
+        digits = 1e-15 if act.name in ("leaky_relu", "selu") else 1e-28
+        with mp.workdps(60):
+            exact = REFERENCE[act.name](mp.mpf(x))
+            assert abs(mp.mpf(str(value)) - exact) <= digits * abs(exact), x
+
+
+@EACH
+def test_at_zero(act):
+    with mp.workdps(60):
+        reference, step = REFERENCE[act.name], mp.mpf(10) ** -30
+        start = reference(mp.zero)
+        at_zero = [start]
+        for side in (-1, 1):
+            # From inside each side, so that a jump at 0 itself is not taken for a slope.
+            near, far = reference(side * step), reference(2 * side * step)
+            at_zero.append((far - near) / (side * step))
+        for given, exact in zip(act.at_zero, at_zero, strict=True):
+            assert abs(given - exact) <= 1e-16 * abs(exact) + mp.mpf(10) ** -28
+
+
+@EACH
+def test_at_infinity(act):
+    with mp.workdps(60):
+        for index, side in enumerate((-1, 1)):
+            x = side * mp.mpf(10) ** 40
+            ratio = REFERENCE[act.name](x) / x
+            if act.at_infinity is None:
+                assert act.name == "squared_relu"
+            else:
+                assert abs(act.at_infinity[index] - ratio) < 2e-16
+
+
+STEEPEST = {"gaussian": 0.7, "gelu": 1.4, "gelu_tanh": 1.4, "silu": 2.4, "mish": 1.5}
+
+
+@EACH
+def test_max_slope(act):
+    x = np.concatenate([np.linspace(-40, 40, 800_001), [-1e-9, 1e-9, 2.9999999999]])
+    largest = np.abs(act.derivative(x)).max()
+    if act.name == "squared_relu":
+        assert act.max_slope == np.inf
+        return
+    assert largest <= act.max_slope * (1 + 4 * EPS)
+    assert largest >= act.max_slope * (1 - 1e-8) - 1e-300
+    if act.name in STEEPEST:
+        with mp.workdps(50):
+
+            def slope(t):
+                return mp.diff(REFERENCE[act.name], t)
+
+            top = mp.findroot(lambda t: mp.diff(slope, t), STEEPEST[act.name])
+            assert act.max_slope == float(abs(slope(top)))
+
+
+@EACH
+def test_structure_follows_from_the_formula(act):
+    assert act.kinks == act.formula.kinks
+    assert act.degree == act.formula.degree
+    assert act.oscillates == act.formula.oscillates
+    x = np.random.default_rng(3).normal(size=500) * 3
+    odd, even = np.array_equal(act(-x), -act(x)), np.array_equal(act(-x), act(x))
+    assert act.parity == ("odd" if odd else "even" if even else None)
+
+
+def test_selu_constants_fix_mean_and_variance():
+    act = Activation.named("selu")
+    with mp.workdps(30):
+
+        def weight(x):
+            return mp.npdf(x)
+
+        def moment(power):
+            parts = [-mp.inf, 0, mp.inf]
+            return mp.quad(lambda x: act.formula.mpmath(x) ** power * weight(x), parts)
+
+        assert abs(moment(1)) < 1e-15
+        assert abs(moment(2) - 1) < 1e-15
+
+
+def test_gelu_tanh_is_the_usual_form():
+    x = np.linspace(-5, 8, 200)
+    inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    usual = 0.5 * x * (1 + np.tanh(inner))
+    np.testing.assert_allclose(Activation.named("gelu_tanh")(x), usual, rtol=1e-12, atol=1e-15)
+
+
+PARAMETRISED = [("leaky_relu", "slope", 0.2), ("elu", "alpha", 2.5), ("celu", "alpha", 0.3)]
+
+
+@pytest.mark.parametrize(("name", "key", "value"), PARAMETRISED)
+def test_facts_follow_the_parameter(name, key, value):
+    act = Activation.named(name, **{key: value})
+    formula = act.formula.text.replace(key, repr(value))
+    numeric = Activation.from_formula(formula)
+    assert act.parameters == ((key, value),)
+    assert (act.kinks, act.degree, act.parity) == (numeric.kinks, numeric.degree, numeric.parity)
+    np.testing.assert_allclose(act.at_zero, numeric.at_zero, rtol=1e-15)
+    np.testing.assert_allclose(act.at_infinity, numeric.at_infinity, atol=1e-15)
+    assert act.max_slope == pytest.approx(numeric.max_slope, rel=1e-9)
+    x = np.linspace(-3, 3, 40)
+    np.testing.assert_array_equal(act(x), numeric(x))
+
+
+def test_leaky_relu_of_slope_one_is_odd():
+    assert [Activation.named("leaky_relu", slope=s).parity for s in (1, -1, 0.5)] == [
+        "odd",
+        "even",
+        None,
+    ]
+
+
+@EACH
+def test_facts_found_numerically_are_those_of_the_table(act):
+    # The search that serves users' formulas, checked where the answers are known.
+    text = act.formula.text
+    for key, value in act.parameters:
+        text = text.replace(key, repr(value))
+    found = Activation.from_formula(text)
+    for fact in ("kinks", "degree", "parity", "oscillates"):
+        assert getattr(found, fact) == getattr(act, fact), fact
+    np.testing.assert_allclose(found.at_zero, act.at_zero, rtol=1e-15)
+    assert (found.at_infinity is None) == (act.at_infinity is None)
+    if act.at_infinity is not None:
+        np.testing.assert_allclose(found.at_infinity, act.at_infinity, atol=1e-15)
+    assert found.max_slope == pytest.approx(act.max_slope, rel=1e-12)
+    assert found.code == -1
+
+
+@pytest.mark.parametrize(
+    ("text", "at_zero", "at_infinity", "max_slope", "parity"),
+    [
+        ("x*sigmoid(1.702*x)", (0.0, 0.5, 0.5), (0.0, 1.0), 1.0998393201, None),
+        ("x**3", (0.0, 0.0, 0.0), None, np.inf, "odd"),
+        ("exp(x)", (1.0, 1.0, 1.0), None, np.inf, None),
+        ("abs(x)**0.5", (0.0, -np.inf, np.inf), (0.0, 0.0), np.inf, "even"),
+        ("abs(x - 1)**0.5", (1.0, -0.5, -0.5), (0.0, 0.0), np.inf, None),
+        ("sqrt(1 + x**2)", (1.0, 0.0, 0.0), (-1.0, 1.0), 1.0, "even"),
+        ("(1 - cos(x))/x if x != 0 else 0", (0.0, 0.5, 0.5), (0.0, 0.0), 0.5, "odd"),
+        ("x*sin(x)", (0.0, 0.0, 0.0), None, np.inf, "even"),
+        ("x + 5", (5.0, 1.0, 1.0), (1.0, 1.0), 1.0, None),
+        ("3", (3.0, 0.0, 0.0), (0.0, 0.0), 0.0, "even"),
+    ],
+)
+def test_facts_of_formulas(text, at_zero, at_infinity, max_slope, parity):
+    act = Activation.parse(text)
+    np.testing.assert_allclose(act.at_zero, at_zero, rtol=1e-12)
+    assert act.at_infinity == at_infinity
+    assert act.max_slope == pytest.approx(max_slope, rel=1e-9)
+    assert act.parity == parity
+    assert Activation.parse(str(act)) == act
+
+
+@pytest.mark.parametrize("text", ["log(x)", "sqrt(x)", "x**0.5", "1/x", "log(x**2)", "exp(x**2)"])
+def test_formulas_with_holes_are_refused(text):
+    with pytest.raises(ValueError, match="must be finite and real for every x"):
+        Activation.parse(text)
+
+
+def test_names_aliases_and_specs():
+    assert Activation.parse("swish") == Activation.named("silu")
+    assert Activation.parse("identity") == Activation.named("linear")
+    assert Activation.parse("atan") == Activation.named("arctan")
+    assert Activation.parse("leaky_relu") == Activation.parse("leaky_relu(0.01)")
+    assert Activation.parse(" leaky_relu( slope = 0.3 ) ") == Activation.parse("leaky_relu(.3)")
+    assert Activation.parse("elu(2)") != Activation.parse("elu(3)")
+    assert Activation.parse("x").formula.text == "x"
+    assert Activation.parse(TABLE[3]) is TABLE[3]
+    for act in TABLE:
+        assert Activation.parse(str(act)) == act
+        assert hash(Activation.parse(str(act))) == hash(act)
+        assert pickle.loads(pickle.dumps(act)) == act
+    assert len(set(TABLE)) == 28
+    assert repr(Activation.parse("leaky_relu(0.2)")) == "Activation('leaky_relu(0.2)')"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("rellu", "unknown activation 'rellu'. Did you mean 'relu'"),
+        ("ReLU", "Did you mean 'relu'"),
+        ("leakyrelu(0.2)", "Did you mean 'leaky_relu'"),
+        ("zzz", "Known: linear, relu, "),
+        ("relu(2)", "takes no parameter"),
+        ("elu(0)", "alpha of elu must be > 0, not 0.0"),
+        ("celu(-1)", "must be > 0"),
+        ("elu(nan)", "must be a finite number"),
+        ("leaky_relu(inf)", "must be a finite number"),
+        ("leaky_relu(a)", "not a number"),
+        ("elu(slope=2)", "takes alpha, but was given slope"),
+        ("", "empty"),
+        ("elu(1, 2)", "not a number"),
+        ("a" * 100_000, "characters"),
+    ],
+)
+def test_bad_specs(spec, message):
+    with pytest.raises(ValueError, match=r".") as caught:
+        Activation.parse(spec)
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("spec", [None, 3, np.tanh, (np.tanh,), {"a": 1}, (np.tanh, 3)])
+def test_bad_types(spec):
+    with pytest.raises(TypeError):
+        Activation.parse(spec)
+
+
+@pytest.mark.parametrize("value", ["1", None, True, np.nan, 10**400])
+def test_parameters_must_be_finite_numbers(value):
+    with pytest.raises(ValueError, match="must be a finite number"):
+        Activation.named("elu", alpha=value)
+
+
+def cubic(x):
+    return x + 0.1 * x**3
+
+
+def cubic_slope(x):
+    return 1 + 0.3 * x**2
+
+
+def test_callables():
+    act = Activation.parse((cubic, cubic_slope))
+    assert act.name == str(act) == "cubic"
+    assert repr(act) == "Activation(callable 'cubic')"
+    assert act.formula is None
+    assert act == Activation.from_callable(cubic, cubic_slope)
+    assert hash(act) == hash(Activation.from_callable(cubic, cubic_slope))
+    assert act != Activation.from_callable(lambda x: cubic(x), cubic_slope, "cubic")
+    assert (act.at_zero, act.at_infinity, act.max_slope) == ((0.0, 1.0, 1.0), None, np.inf)
+    np.testing.assert_array_equal(act([1.0, 2.0]), [1.1, 2.8])
+    np.testing.assert_allclose(act.derivative([[1.0], [2.0]]), [[1.3], [2.2]])
+    with pytest.raises(ValueError, match="has no formula"):
+        act.sympy()
+
+
+def test_callable_with_a_kink():
+    bent = Activation.from_callable(
+        lambda x: np.where(x > 0.5, x, 0.5), lambda x: (x > 0.5) * 1.0, "bent", kinks=[0.5]
+    )
+    assert (bent.kinks, bent.at_infinity, bent.max_slope) == ((0.5,), (0.0, 1.0), 1.0)
+    shrink = Activation.from_callable(
+        lambda x: np.maximum(np.abs(x) - 1, 0) * np.sign(x),
+        lambda x: (np.abs(x) > 1) * 1.0,
+        "shrink",
+        kinks=(1, -1),
+    )
+    assert shrink.kinks == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "df", "message"),
+    [
+        (lambda x: x.sum(), lambda x: x, "shape"),
+        (lambda x: 1.0, lambda x: x, "shape"),
+        (lambda x: x[:-1], lambda x: x, "shape"),
+        (lambda x: np.log(x), lambda x: 1 / x, "returned nan"),
+        (lambda x: x, lambda x: x / x, "derivative of callable"),
+        (lambda x: "spam", lambda x: x, "not an array of floats"),
+        (lambda x: None, lambda x: x, "returned"),
+        (lambda x: np.tanh(x), lambda x: 1 - np.tanh(x), "finite differences"),
+        (lambda x: np.tanh(x), lambda x: 1.001 / np.cosh(x) ** 2, "finite differences"),
+        (lambda x: np.abs(x - 0.3), lambda x: np.ones_like(x), "finite differences"),
+    ],
+)
+def test_bad_callables(f, df, message):
+    with pytest.raises(ValueError, match=message):
+        Activation.parse((f, df))
+
+
+@EACH
+def test_callable_check_accepts_every_correct_derivative(act):
+    copy = Activation.from_callable(act, act.derivative, act.name, act.kinks)
+    assert copy.at_zero == pytest.approx(act.at_zero, rel=1e-15)
+    if act.at_infinity is None:
+        assert copy.at_infinity is None
+    else:
+        assert copy.at_infinity == pytest.approx(act.at_infinity, rel=1e-15)
+    assert copy.max_slope == pytest.approx(act.max_slope, rel=1e-9)
+
+
+def test_callable_is_not_changed_by_its_argument():
+    def careless(x):
+        x *= 2
+        return x
+
+    act = Activation.from_callable(careless, lambda x: 2 + 0 * x)
+    x = np.ones(3)
+    act(x)
+    np.testing.assert_array_equal(x, np.ones(3))
+
+
+def test_placeholder_says_why_it_cannot_be_called():
+    act = Activation.placeholder("mine")
+    for use in (act, act.derivative):
+        with pytest.raises(ValueError, match="'mine' was a Python callable"):
+            use([1.0])
+    with pytest.raises(ValueError, match="has no formula"):
+        act.sympy()
+
+
+def test_records_are_frozen():
+    with pytest.raises(AttributeError):
+        TABLE[0].name = "other"

@@ -1,0 +1,119 @@
+"""The engines' promises on bits: threads, chunks and instruction sets change nothing."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from levels import HERE
+
+import varprop
+from varprop import engines
+
+CASES = {
+    "relu": {"act": "relu", "width": 100},
+    "tanh with biases": {"act": "tanh", "width": 100, "sigma_w": 1.3, "sigma_b": 0.4},
+    "several blocks": {"act": "gelu", "width": 9001, "sigma_w": 1.5, "sigma_b": 0.1},
+    "orthogonal": {"act": "tanh", "width": 100, "scheme": "orthogonal"},
+    "orthogonal, unequal": {"act": "relu", "widths": [30, 5000, 20, 20, 400], "scheme": "orthogonal"},
+    "sin, huge": {"act": "sin", "width": 50, "sigma_w": 1e8},
+    "rescued tails": {"act": "silu", "width": 2, "sigma_w": 1e4},
+    "dying": {"act": "relu", "width": 2, "scheme": "he"},
+    "formula": {"act": "x*sigmoid(1.702*x)", "width": 5000, "sigma_w": 1.5},
+    "dense": {"act": "tanh", "width": 100, "sigma_b": 0.3, "engine": "dense"},
+    "dense, narrow": {"act": "gelu", "widths": [3, 2, 700, 33], "engine": "dense"},
+    "dense, uniform": {"act": "relu", "width": 300, "scheme": "torch"},
+}  # fmt: skip
+
+
+def simulate(name: str, **more) -> varprop.Propagation:
+    case = dict(CASES[name])
+    depth = len(case["widths"]) - 1 if "widths" in case else 6
+    return varprop.simulate(depth=depth, **{"seed": 11, "trials": 9, **case, **more})
+
+
+def bits(p: varprop.Propagation) -> bytes:
+    rows = p.rows
+    parts = [getattr(rows, name).tobytes() for name in varprop.propagation.LAYER_FIELDS]
+    return b"".join([*parts, rows.died.tobytes()])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_threads(name):
+    one = bits(simulate(name, threads=1))
+    for threads in (2, 4, 7):
+        assert bits(simulate(name, threads=threads)) == one
+        # fewer trials than threads: the threads share out each layer instead
+        assert bits(simulate(name, threads=threads, trials=1)) == bits(
+            simulate(name, threads=1, trials=1)
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_chunks(name, monkeypatch):
+    whole = bits(simulate(name))
+    for piece in (1.0, 3e3, 1e5):
+        monkeypatch.setattr(engines, "_PIECE", piece)
+        assert bits(simulate(name)) == whole
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parts_add_up_to_the_whole(name):
+    first = simulate(name, trials=4)
+    rest = simulate(name, trials=5, first_trial=4)
+    assert bits(first + rest) == bits(rest + first) == bits(simulate(name))
+
+
+def test_trials_seeds_and_layers_differ():
+    p, q = simulate("relu"), simulate("relu", seed=12)
+    logs = np.concatenate([p.variance.log[:, 1:], q.variance.log[:, 1:]])
+    assert np.unique(logs).size == logs.size
+
+
+ALL_CASES = """
+import hashlib, sys
+sys.path.insert(0, sys.argv[1])
+import test_engines
+import varprop._core
+print(varprop._core.SIMD)
+for name in test_engines.CASES:
+    print(hashlib.sha256(test_engines.bits(test_engines.simulate(name))).hexdigest())
+"""
+
+
+def test_instruction_sets():
+    """Each in its own process, picked by VARPROP_SIMD as a user would."""
+    folder = os.path.dirname(__file__)
+    outputs = []
+    for level in HERE:
+        run = subprocess.run(
+            [sys.executable, "-c", ALL_CASES, folder],
+            env={**os.environ, "VARPROP_SIMD": level},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = run.stdout.split()
+        assert lines[0] == level
+        outputs.append(lines[1:])
+    assert all(len(lines) == len(CASES) and lines == outputs[0] for lines in outputs)
+
+
+@pytest.mark.parametrize("wish", ["v9", "AVX", "v4 "])
+def test_unknown_instruction_set(wish):
+    run = subprocess.run(
+        [sys.executable, "-c", "import varprop"],
+        env={**os.environ, "VARPROP_SIMD": wish},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode != 0
+    assert "is not an instruction set" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_results(name, golden):
+    """Results that a release must not change unannounced."""
+    p = simulate(name, trials=2)
+    golden(f"result: {name}", np.concatenate([p.rows.log_activation, p.rows.relative_mean]))

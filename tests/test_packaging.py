@@ -1,0 +1,137 @@
+"""What is installed: the tree's files, light to import, its two witnesses apart."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import varprop
+import varprop.theory
+
+TREE = Path(__file__).parents[1]
+INSTALLED = Path(varprop.__file__).parent
+
+SIMULATION = {"simulate", "engines", "reference", "_core", "propagation", "rows", "statistic"}
+SIMULATION |= {"merge", "storage", "resources"}
+RECORDS = {"activation", "formula", "scheme", "network"}
+
+
+def python_files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*.py"))
+        if "__pycache__" not in path.parts
+    }
+
+
+def test_installed_files_are_those_of_the_tree():
+    installed = python_files(INSTALLED)
+    theory = {name: text for name, text in installed.items() if name.startswith("theory/")}
+    rest = {name: text for name, text in installed.items() if not name.startswith("theory/")}
+    assert {name.removeprefix("theory/"): text for name, text in theory.items()} == python_files(
+        TREE / "theory"
+    )
+    rest.pop("_core/build_info.py")  # written by the build
+    tree = python_files(TREE / "src" / "varprop")
+    tree.pop("_core/make_constants.py")  # writes constants.h
+    assert rest == tree
+    assert (INSTALLED / "py.typed").exists()
+
+
+def test_version_is_that_of_the_build():
+    declared = re.search(r"^  version: '(.*)',$", (TREE / "meson.build").read_text(), re.MULTILINE)
+    assert declared is not None
+    assert varprop.__version__ == declared[1]
+    assert declared[1] in (TREE / "CHANGELOG.md").read_text()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Last-but-first names of what a file imports from varprop, absolute or relative."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            inside = node.level > 0 or module.split(".")[0] == "varprop"
+            if inside:
+                parts = module.removeprefix("varprop").strip(".").split(".")
+                found |= {parts[0]} if parts[0] else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("varprop.")
+            }
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((TREE / "theory").rglob("*.py")), ids=lambda p: p.name)
+def test_the_theory_knows_nothing_of_the_simulation(path):
+    assert not imports_of(path) & (SIMULATION | {"compare", "plot", "cli", "simulate"})
+
+
+@pytest.mark.parametrize("name", sorted((SIMULATION | RECORDS) - {"_core", "propagation"}))
+def test_the_simulation_knows_nothing_of_the_theory(name):
+    path = TREE / "src" / "varprop" / f"{name}.py"
+    assert not imports_of(path) & {"theory", "compare"}
+
+
+def test_the_witnesses_stay_apart_when_they_run():
+    code = (
+        "import sys, varprop\n"
+        "varprop.simulate(depth=3, act='tanh', width=9, trials=2)\n"
+        "assert not [m for m in sys.modules if m.startswith('varprop.theory')]\n"
+        "import varprop.theory as theory\n"
+        "before = set(sys.modules)\n"
+        "theory.predict(varprop.Network(3, act='tanh'))\n"
+        "assert not [m for m in set(sys.modules) - before if 'compare' in m]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_import_is_light():
+    code = (
+        "import sys, varprop\n"
+        "heavy = {'sympy', 'scipy', 'matplotlib', 'rich', 'pandas', 'click', 'mpmath'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+        "varprop.simulate(depth=3, width=9, trials=2)\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+def test_import_changes_nothing_global():
+    code = (
+        "import warnings, numpy as np\n"
+        "before = (list(warnings.filters), np.geterr(), np.random.get_state()[1].tolist())\n"
+        "import varprop\n"
+        "varprop.simulate(depth=3, width=9, trials=2)\n"
+        "after = (list(warnings.filters), np.geterr(), np.random.get_state()[1].tolist())\n"
+        "assert before == after\n"
+        "assert np.float64(5e-324) / 1 > 0 and np.array([1e-310]) * 0.5 > 0  # subnormals stay on\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_exist_and_are_documented():
+    for name in varprop.__all__:
+        thing = getattr(varprop, name)
+        assert name == "__version__" or thing.__doc__
+    for name in ("compare", "plot", "reference", "theory"):
+        assert name in dir(varprop)
+        assert getattr(varprop, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        varprop.nonsense  # noqa: B018
+
+
+def test_every_dependency_is_imported_somewhere():
+    project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
+    text = b"".join(python_files(INSTALLED).values()).decode()
+    for requirement in project["dependencies"]:
+        name = re.match(r"[a-z]+", requirement)
+        assert name is not None
+        assert re.search(rf"^\s*(from|import) {name[0]}\b", text, re.MULTILINE), requirement

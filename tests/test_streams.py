@@ -1,0 +1,123 @@
+"""The random streams: what they are, bit by bit, and that no two are the same."""
+
+import itertools
+
+import mpmath as mp
+import numpy as np
+import pytest
+import stream_twin
+from levels import HERE, module
+
+ADDRESSES = [
+    (0, 0, 1, "weights", 0),
+    (1, 0, 1, "weights", 0),
+    (2**64 - 1, 2**48 - 1, 2**32 - 1, "probe", 2**32 - 1),
+    (0x123456789ABCDEF, 2**40 + 5, 200, "bias", 7),
+    (5, 3, 0, "input", 0),
+    (5, 3, 9, "cotangent", 2),
+]
+
+
+def test_the_twin_gives_the_published_answers_of_philox():
+    # Random123's known-answer file, philox4x32 with 10 rounds
+    ones = 0xFFFFFFFF
+    assert stream_twin.philox((0, 0, 0, 0), (0, 0)) == (
+        0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8,
+    )  # fmt: skip
+    assert stream_twin.philox((ones,) * 4, (ones,) * 2) == (
+        0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD,
+    )  # fmt: skip
+    pi = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)
+    assert stream_twin.philox(pi, (0xA4093822, 0x299F31D0)) == (
+        0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1,
+    )  # fmt: skip
+
+
+def test_the_twin_gives_the_published_answers_of_xoshiro():
+    # the first outputs of the authors' xoshiro256plusplus.c from the state 1, 2, 3, 4
+    first = list(itertools.islice(stream_twin.xoshiro([1, 2, 3, 4]), 4))
+    assert first == [41943041, 58720359, 3588806011781223, 3591011842654386]
+
+
+@pytest.mark.parametrize("level", HERE)
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_words_are_those_of_the_twin(level, address):
+    assert module("kernels", level).words(*address, 64).tolist() == stream_twin.words(*address, 64)
+
+
+
+
+def test_golden_numbers(golden):
+    kernels = module("kernels", HERE[-1])
+    for address in ADDRESSES[:2]:
+        for law, single in itertools.product(("normal", "uniform"), (False, True)):
+            numbers = kernels.numbers(*address, 32, law, single)
+            golden(f"{address} {law} {'single' if single else 'double'}", numbers)
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform"])
+@pytest.mark.parametrize("single", [False, True])
+def test_numbers_have_the_same_bits_in_every_instruction_set(law, single):
+    runs = [
+        module("kernels", level).numbers(3, 1, 4, "weights", 1, 4096, law, single) for level in HERE
+    ]
+    assert all(run.tobytes() == runs[0].tobytes() for run in runs)
+
+
+def test_a_longer_stream_begins_with_the_shorter_one():
+    kernels = module("kernels", HERE[-1])
+    for law, single in itertools.product(("normal", "uniform"), (False, True)):
+        short = kernels.numbers(3, 1, 4, "weights", 1, 32, law, single)
+        assert np.array_equal(kernels.numbers(3, 1, 4, "weights", 1, 640, law, single)[:32], short)
+
+
+def test_normals_are_box_and_muller_of_the_words():
+    kernels = module("kernels", HERE[-1])
+    address = (9, 8, 7, "weights", 6)
+    words = kernels.words(*address, 1600).tolist()
+    normals = kernels.numbers(*address, 1600)
+    with mp.workdps(30):
+        for group in range(0, 1600, 16):
+            for j in range(8):
+                angle_word = words[group + 8 + j]
+                u = (mp.mpf(words[group + j] >> 12) + mp.mpf(1) / 2) / 2**52
+                radius = mp.sqrt(-2 * mp.log(u))
+                fraction = (mp.mpf(angle_word >> 10 & 2**52 - 1) + mp.mpf(1) / 2) / 2**52
+                t = (fraction - mp.mpf(1) / 2) * mp.pi / 2
+                pair = [radius * mp.cos(t), radius * mp.sin(t)]
+                if angle_word >> 62 & 1:
+                    pair = [-pair[0], -pair[1]]
+                if angle_word >> 63:
+                    pair.reverse()
+                for place, exact in zip((group + j, group + 8 + j), pair, strict=True):
+                    assert abs(normals[place] - exact) <= 4e-16 * radius
+
+
+def test_single_precision_normals_are_box_and_muller_of_the_halves_of_the_words():
+    kernels = module("kernels", HERE[-1])
+    address = (9, 8, 7, "weights", 6)
+    words = kernels.words(*address, 1600)
+    normals = kernels.numbers(*address, 3200, single=True).astype(float).reshape(-1, 2, 16)
+    low, high = words & 0xFFFFFFFF, words >> 32
+    radius = np.sqrt(-2 * np.log(((low >> 1).astype(float) + 0.5) / 2**31))
+    t = (((high & 0x3FFFFFFF) >> 7).astype(float) + 0.5 - 2**22) / 2**23 * np.pi / 2
+    sign = np.where(high >> 30 & 1, -1.0, 1.0)
+    cosine, sine = radius * sign * np.cos(t), radius * sign * np.sin(t)
+    swap = (high >> 31).astype(bool)
+    expected = np.stack([np.where(swap, sine, cosine), np.where(swap, cosine, sine)])
+    expected = expected.reshape(2, -1, 16).transpose(1, 0, 2)
+    r = np.maximum(radius, 1e-4).reshape(-1, 1, 16)
+    # u has 24 bits, so that r^2 = -2 ln u has an error of 2^-23 next to u = 1
+    assert (np.abs(normals - expected) <= 4e-7 * r + 2.0**-23 / r).all()
+
+
+def test_no_two_streams_share_a_word():
+    kernels = module("kernels", HERE[-1])
+    streams = [
+        kernels.words(seed, trial, layer, purpose, block, 64)
+        for seed, trial, layer, purpose, block in itertools.product(
+            (0, 1, 2**32), (0, 1, 2**32), (1, 2), stream_twin.PURPOSES, (0, 1)
+        )
+    ]
+    words = np.concatenate(streams)
+    assert np.unique(words).size == words.size

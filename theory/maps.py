@@ -1,0 +1,112 @@
+"""The maps of an activation: what a layer does to a variance, a gradient, a mean."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from varprop.activation import Activation
+
+from .basemap import Map, PositiveMap
+from .moments import jumps
+
+__all__ = [
+    "FourthMoment",
+    "GradientMap",
+    "MeanMap",
+    "VarianceMap",
+    "fourth_moment",
+    "gradient_map",
+    "mean_map",
+    "variance_map",
+]
+
+
+class VarianceMap(PositiveMap):
+    """Q(K) = E phi(x)^2 for x ~ N(0, K)."""
+
+    quantity = "variance"
+
+
+class GradientMap(PositiveMap):
+    """V(K) = E phi'(x)^2 for x ~ N(0, K); needs an activation that doesn't jump."""
+
+    quantity = "gradient"
+
+    def __init__(self, act: Activation) -> None:
+        super().__init__(act)
+        if where := jumps(act):
+            raise ValueError(
+                f"the derivative of {act} is singular: it jumps at x = {where[0]:g}, so "
+                "E phi'^2 is infinite; gradient maps need an activation without jumps"
+            )
+
+
+class FourthMoment(PositiveMap):
+    """E phi(x)^4 for x ~ N(0, K)."""
+
+    quantity = "fourth"
+
+
+class MeanMap(Map):
+    """m(K) = E phi(x) for x ~ N(0, K); exactly 0 for odd activations."""
+
+    quantity = "mean"
+
+
+@lru_cache(maxsize=1024)
+def _made(kind: type[Map], act: Activation) -> Any:
+    return kind(act)
+
+
+def variance_map(act: str | Activation) -> VarianceMap:
+    """The variance map Q(K) = E phi(sqrt(K) z)^2 of an activation.
+
+    Parameters
+    ----------
+    act : str or Activation
+        A name, a name with parameters, a formula, or a record.
+
+    Examples
+    --------
+    >>> variance_map("leaky_relu(0.2)").expr
+    13*K/25
+    """
+    made: VarianceMap = _made(VarianceMap, Activation.parse(act))
+    return made
+
+
+def gradient_map(act: str | Activation) -> GradientMap:
+    """The gradient map V(K) = E phi'(sqrt(K) z)^2; ValueError for an activation that jumps.
+
+    Examples
+    --------
+    >>> gradient_map("relu")(7.0)
+    0.5
+    """
+    made: GradientMap = _made(GradientMap, Activation.parse(act))
+    return made
+
+
+def mean_map(act: str | Activation) -> MeanMap:
+    """The mean map m(K) = E phi(sqrt(K) z).
+
+    Examples
+    --------
+    >>> mean_map("relu").expr
+    sqrt(2)*sqrt(K)/(2*sqrt(pi))
+    """
+    made: MeanMap = _made(MeanMap, Activation.parse(act))
+    return made
+
+
+def fourth_moment(act: str | Activation) -> FourthMoment:
+    """The fourth moment E phi(sqrt(K) z)^4, which says how far one layer scatters.
+
+    Examples
+    --------
+    >>> fourth_moment("relu").expr
+    3*K**2/2
+    """
+    made: FourthMoment = _made(FourthMoment, Activation.parse(act))
+    return made
