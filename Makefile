@@ -41,7 +41,7 @@ test: $(VENV)/installed
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint src
+	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint src
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml --python-executable bin/python
 
 bench: $(VENV)/installed

@@ -32,7 +32,5 @@ def test_every_public_callable_has_an_example():
     for module in (varprop, varprop.theory):
         for name in module.__all__:
             thing = getattr(module, name)
-            if callable(thing) and not (
-                isinstance(thing, type) and issubclass(thing, Exception)
-            ):
+            if callable(thing) and not (isinstance(thing, type) and issubclass(thing, Exception)):
                 assert ">>> " in (thing.__doc__ or ""), f"{module.__name__}.{name}"

@@ -16,7 +16,7 @@ CASES = {
     "tanh with biases": {"act": "tanh", "width": 100, "sigma_w": 1.3, "sigma_b": 0.4},
     "several blocks": {"act": "gelu", "width": 9001, "sigma_w": 1.5, "sigma_b": 0.1},
     "orthogonal": {"act": "tanh", "width": 100, "scheme": "orthogonal"},
-    "orthogonal, unequal": {"act": "relu", "widths": [30, 5000, 20, 20, 400], "scheme": "orthogonal"},
+    "orthogonal, unequal": {"widths": [30, 5000, 20, 20, 400], "scheme": "orthogonal"},
     "sin, huge": {"act": "sin", "width": 50, "sigma_w": 1e8},
     "rescued tails": {"act": "silu", "width": 2, "sigma_w": 1e4},
     "dying": {"act": "relu", "width": 2, "scheme": "he"},

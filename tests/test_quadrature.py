@@ -278,6 +278,17 @@ def test_a_small_kink_does_not_hide_behind_a_large_smooth_part():
         assert abs(found.value - exact) <= found.bound < 1e-12
 
 
+def test_rounded_nodes_are_counted():
+    # A bump of width 1 at x = 1e6: the nodes there are rounded by 1e-10.
+    at, k = 1e6, np.array([3e11, 1e12, 5e12])
+    found = expectation(lambda x: np.exp(-((x - at) ** 2)), k, kinks=(at,))
+    with mp.workdps(40):
+        for value, bound, variance in zip(found.value, found.bound, k, strict=True):
+            wide = 1 + 2 * mp.mpf(float(variance))
+            exact = mp.exp(-(mp.mpf(at) ** 2) / wide) / mp.sqrt(wide)
+            assert abs(mp.mpf(float(value)) - exact) <= bound <= 1e-8 * exact
+
+
 def test_growth_and_divergence():
     for k in (1e-8, 1.0, 10.0, 100.0):
         found = expectation(lambda x: np.exp(2 * x), k)

@@ -168,7 +168,7 @@ def test_bad_input_is_refused_before_work_starts(arguments, error, text, monkeyp
 
 
 def test_more_memory_than_there_is():
-    with pytest.raises(MemoryError, match="needs .* GiB of memory, .* are available"):
+    with pytest.raises(MemoryError, match=r"needs .* GiB of memory, .* are available"):
         varprop.simulate(depth=10**6, trials=10**7)
     with pytest.raises(MemoryError, match="dense engine needs"):
         varprop.simulate(depth=1, width=2**30, trials=10**4, scheme="torch")

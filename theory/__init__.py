@@ -1,6 +1,6 @@
 """The theory: what random networks do to a signal, derived and computed, never simulated."""
 
-from .derivation import CheckError, Derivation, Mean, Step, Table
+from .derivation import CheckError, Derivation, Step, Table
 from .derivations import derivations, derive
 from .gaussian import NotClosed, gaussian_expectation
 from .maps import (
@@ -15,6 +15,7 @@ from .maps import (
 )
 from .moments import moment
 from .predict import Prediction, predict
+from .proof import Mean, NormalDensity
 from .quadrature import Expectation, expectation
 from .scatter import log_relative_variance, relative_variance
 
@@ -26,6 +27,7 @@ __all__ = [
     "GradientMap",
     "Mean",
     "MeanMap",
+    "NormalDensity",
     "NotClosed",
     "Prediction",
     "Step",

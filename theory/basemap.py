@@ -153,7 +153,10 @@ class Map:
         p = self._exponent
         if p is None:
             return moment(self.act, self.quantity, k)
-        value = self._coefficient * k**p
+        with np.errstate(over="ignore"):
+            value = self._coefficient * k**p
+        if np.isinf(value).any():
+            raise OverflowError(f"{self!r} exceeds float64 at such K; use .log(log_k)")
         return Expectation(value, 4 * np.finfo(float).eps * np.abs(value))
 
     def __call__(self, variance: ArrayLike) -> Any:

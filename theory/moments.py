@@ -134,6 +134,9 @@ def _integrate(functions: list[tuple[Any, Any, Any]], variance: float) -> tuple[
     with mpmath.workdps(_DIGITS):
         s = mpmath.sqrt(mpmath.mpf(variance))
         total, error, reach = mpmath.mpf(0), mpmath.mpf(0), mpmath.mpf(14)
+        # mpmath's accuracy is absolute, so the integrand is brought to a size of about 1 first.
+        size = max(abs(f(side * s)) for side, (_, _, f) in ((-1, functions[0]), (1, functions[-1])))
+        size = size or mpmath.mpf(1)
         ladder = [mpmath.mpf(2) ** j / s for j in range(-1, 64) if mpmath.mpf(2) ** j < reach * s]
         marks = {mpmath.mpf(0), reach / 2, -reach / 2, *ladder, *(-m for m in ladder)}
         for lo, hi, function in functions:
@@ -143,10 +146,10 @@ def _integrate(functions: list[tuple[Any, Any, Any]], variance: float) -> tuple[
                 continue
             points = [a, *sorted(m for m in marks if a < m < b), b]
             part, slack = mpmath.quad(
-                lambda z, f=function: f(s * z) * mpmath.npdf(z), points, error=True
+                lambda z, f=function: f(s * z) / size * mpmath.npdf(z), points, error=True
             )
             total, error = total + part, error + slack
-        return total, error
+        return total * size, error * size
 
 
 def _sharpen(

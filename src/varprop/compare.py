@@ -115,7 +115,7 @@ class Comparison:
         return "\n\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `varprop simulate --compare --json` prints: plain lists and numbers, None if masked."""
+        """For `varprop simulate --compare --json`: lists and numbers, None where masked."""
         return {
             "verdict": self.verdict,
             "consistent": self.consistent,
@@ -152,7 +152,7 @@ def compare(propagation: Propagation) -> Comparison:
     >>> c.consistent
     True
     """
-    from .theory import relative_variance, variance_map
+    from .theory import log_relative_variance, variance_map
 
     network = propagation.network
     law = network.scheme.distribution
@@ -168,7 +168,8 @@ def compare(propagation: Propagation) -> Comparison:
     alive = ~np.ma.getmaskarray(log_k)
     filled = np.where(alive, log_k.data, 0.0)
     log_q_map = variance_map(network.act).log(filled)
-    scatter = relative_variance(network.act, filled)
+    # beyond e^600 a single unit outweighs any width: not at work, as below
+    scatter = np.exp(np.minimum(log_relative_variance(network.act, filled), 600.0))
     spread = np.sqrt(scatter / units)
     usable = alive & (spread > _ROUNDING)
     ratio = np.ma.filled(np.exp(np.ma.masked_array(log_a - log_q_map, ~usable)), 0.0)
@@ -183,8 +184,9 @@ def compare(propagation: Propagation) -> Comparison:
     if at_work.sum() >= _ENOUGH:
         tests += [*_moments("a given K", residual, None), _lag(residual)]
         tests += _worst_layer(residual, at_work)
-    layers = _layers(ratio, spread, usable, log_q_map)
-    return Comparison(propagation, *layers, _sigmas(residual), tuple(t for t in tests if t))
+    predicted, measured, stderr = _layers(ratio, spread, usable, log_q_map)
+    done = tuple(test for test in tests if test is not None)
+    return Comparison(propagation, predicted, measured, stderr, _sigmas(residual), done)
 
 
 def _sigmas(residual: np.ma.MaskedArray[Any, Any]) -> np.ma.MaskedArray[Any, Any]:
@@ -197,7 +199,7 @@ def _sigmas(residual: np.ma.MaskedArray[Any, Any]) -> np.ma.MaskedArray[Any, Any
 
 def _layers(
     ratio: FloatArray, spread: FloatArray, usable: npt.NDArray[np.bool_], log_q: FloatArray
-) -> tuple[np.ma.MaskedArray[Any, Any], ...]:
+) -> list[np.ma.MaskedArray[Any, Any]]:
     """ln of the weighted means of Q(K) and of a, and of their standard error."""
     empty = ~usable.any(axis=0)
     inverse = np.where(usable, 1 / np.where(usable, spread, 1.0), 0.0)
@@ -206,10 +208,10 @@ def _layers(
     weights = (inverse * np.exp(np.where(usable, shift - log_q, 0.0))).sum(axis=0)
     weights = np.where(empty, 1.0, weights)
     tops = (inverse.sum(axis=0), (inverse * ratio).sum(axis=0), np.sqrt(usable.sum(axis=0)))
-    return tuple(
+    return [
         np.ma.masked_array(np.log(np.where(empty | (top <= 0), 1.0, top) / weights) + shift, empty)
         for top in tops
-    )
+    ]
 
 
 def _test(name: str, sigmas: float) -> Test:

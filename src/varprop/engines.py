@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def choose_engine(network: Network, engine: str) -> str:
         )
     if engine == "matrix-free" and law not in MATRIX_FREE_LAWS:
         raise ValueError(
-            f"engine='matrix-free' needs rotation-invariant weights ({' or '.join(MATRIX_FREE_LAWS)})"
-            f", not {law}; use engine='dense' or 'auto'"
+            "engine='matrix-free' needs rotation-invariant weights "
+            f"({' or '.join(MATRIX_FREE_LAWS)}), not {law}; use engine='dense' or 'auto'"
         )
     if engine == "dense" and law not in DENSE_LAWS:
         raise ValueError(
@@ -142,7 +143,7 @@ class Run:
         pieces = np.cumsum(self._cost) * trials / (_PIECE * self.threads)
         cuts = np.flatnonzero(np.diff(np.floor(pieces), prepend=0.0)) + 1
         edges = [0, *(int(cut) for cut in cuts if cut < self.network.depth), self.network.depth]
-        return zip(edges[:-1], edges[1:], strict=True)
+        return pairwise(edges)
 
     def _signals(self, trials: int) -> FloatArray:
         """The input of mean square 1 for each trial, with room for the widest layer."""

@@ -109,16 +109,15 @@ def _normalised(h: FloatArray) -> tuple[FloatArray, float]:
     return h / np.sqrt(square), float(np.log(square))
 
 
-def _weights(
-    law: str, rng: np.random.Generator, units: int, fan_in: int
-) -> FloatArray:
+def _weights(law: str, rng: np.random.Generator, units: int, fan_in: int) -> FloatArray:
     """A matrix whose entries have variance 1/fan_in."""
     if law != "orthogonal":
-        return _unit_law(law, rng, (units, fan_in)) / np.sqrt(fan_in)
+        return _unit_law(law, rng, (units, fan_in)) / float(np.sqrt(fan_in))
     # Haar: the Q of a Gaussian matrix, with the signs of R's diagonal taken out
     q, r = np.linalg.qr(rng.standard_normal((max(units, fan_in), min(units, fan_in))))
     q *= np.sign(np.diag(r))
-    return (q if units >= fan_in else q.T) * np.sqrt(max(units, fan_in) / fan_in)
+    matrix: FloatArray = q if units >= fan_in else q.T
+    return matrix * float(np.sqrt(max(units, fan_in) / fan_in))
 
 
 def _unit_law(law: str, rng: np.random.Generator, size: int | tuple[int, int]) -> FloatArray:

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core.build_info import VERSION
-from .activation import Activation
 from .engines import Run, choose_engine, log_input, provenance
-from .network import DEFAULT_WIDTH, ActivationSpec, Network
+from .network import ActivationSpec, Network
 from .propagation import Propagation, input_label
 from .resources import resolve_threads
 from .scheme import Scheme

@@ -7,9 +7,10 @@ from sympy import Integral, Product, Rational, Subs, Sum, UnevaluatedExpr, sqrt
 
 from varprop.network import Network
 
-from ..derivation import Derivation, Mean, Step, Table
+from ..derivation import Derivation, Step, Table
 from ..document import power_of_ten
 from ..predict import predict
+from ..proof import Mean
 
 __all__ = ["derivation"]
 

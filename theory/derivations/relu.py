@@ -9,10 +9,11 @@ from sympy import Integral, Max, Product, Rational, Subs, Sum, oo, sqrt
 
 from varprop.network import Network
 
-from ..derivation import Derivation, Mean, NormalDensity, Step, Table
+from ..derivation import Derivation, Step, Table
 from ..document import power_of_ten
 from ..gaussian import K, x
 from ..predict import predict
+from ..proof import Mean, NormalDensity
 
 __all__ = ["derivation"]
 

@@ -6,7 +6,7 @@
 import importlib
 import os
 
-from varprop._core import cpu, plan
+from varprop._core import cpu
 from varprop._core.build_info import LEVELS
 
 _HAS = {"baseline": 1, "v3": 3, "v4": 4}
@@ -30,4 +30,4 @@ kernels = importlib.import_module(f"varprop._core.kernels_{SIMD}")
 matrix_free = importlib.import_module(f"varprop._core.matrix_free_{SIMD}")
 dense = importlib.import_module(f"varprop._core.dense_{SIMD}")
 
-__all__ = ["SIMD", "dense", "kernels", "matrix_free", "plan"]
+__all__ = ["SIMD", "dense", "kernels", "matrix_free"]

@@ -18,7 +18,7 @@ from varprop._core.plan cimport PlanHolder
 cdef enum:
     TILE = 1024       # weights drawn at a time
     TILE_WORDS = 512  # the words they take
-    STREAM = 16384    # weights that share a stream, at least one row: part of a network's definition
+    STREAM = 16384    # weights that share a stream, one row at least: defines a network's weights
 
 
 cdef inline int64_t padded_to(int64_t n, int64_t multiple) noexcept nogil:

@@ -7,7 +7,8 @@ from varprop._core cimport lanes
 PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4}
 
 
-def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block, int n):
+def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,
+          int n):
     """The first n words of a stream, n a multiple of 16."""
     cdef lanes.vp_stream stream
     cdef uint64_t[::1] out = np.empty(n, dtype=np.uint64)
@@ -45,10 +46,10 @@ def fill_repeatedly(int repeats, int n, bint single=False):
     cdef uint64_t[::1] room = np.empty(n, dtype=np.uint64)
     cdef double[::1] out = np.empty(n)
     cdef float[::1] narrow = np.empty(n, dtype=np.float32)
-    cdef int i
+    cdef int _turn
     lanes.vp_stream_start(&stream, 0, 0, 0, 4, 0)
     with nogil:
-        for i in range(repeats):
+        for _turn in range(repeats):
             if single:
                 lanes.vp_fill_normal_single(&stream, &room[0], &narrow[0], n)
             else:

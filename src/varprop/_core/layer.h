@@ -32,13 +32,38 @@ static inline vp_doubles vp_load(const double *p)
     return v;
 }
 
+/* How many of a register's numbers satisfy a <= b, or a == 0, added to the counter */
+#if defined(__AVX512F__)
+#include <immintrin.h>
+typedef int64_t vp_counter;
+#define VP_COUNT_LE(counter, a, b) counter += __builtin_popcount(_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ))
+#define VP_COUNT_EQ(counter, a, b) counter += __builtin_popcount(_mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ))
+#else
+typedef vp_flags vp_counter;
+#define VP_COUNT_LE(counter, a, b) counter -= (a) <= (b)
+#define VP_COUNT_EQ(counter, a, b) counter -= (a) == (b)
+#endif
+
+static inline int64_t vp_counted(vp_counter counter)
+{
+#if defined(__AVX512F__)
+    return counter;
+#else
+    int64_t count = 0;
+    for (int lane = 0; lane < VP_PER_REGISTER; lane++)
+        count += counter[lane];
+    return count;
+#endif
+}
+
 /* Unit i goes to lane i mod VP_SUM_LANES. */
 static void vp_add(vp_sums *sums, const double *restrict z, const double *restrict h,
                    const double *restrict d, int n, double threshold)
 {
     const vp_words magnitude = (vp_words){0} + 0x7FFFFFFFFFFFFFFFu;
     vp_doubles sum[VP_SUMS][VP_PARTS];
-    vp_flags saturated = {0}, zero = {0};
+    const vp_doubles limit = (vp_doubles){0} + threshold, none = {0};
+    vp_counter saturated = {0}, zero = {0};
     memcpy(sum, sums->sum, sizeof sum);
     int i = 0;
     for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES) {
@@ -48,15 +73,13 @@ static void vp_add(vp_sums *sums, const double *restrict z, const double *restri
             sum[VP_SUM_ZZ][part] += a * a;
             sum[VP_SUM_HH][part] += b * b;
             sum[VP_SUM_H][part] += b;
-            saturated -= (vp_doubles)((vp_words)c & magnitude) <= threshold;
-            zero -= b == 0.0;
+            VP_COUNT_LE(saturated, (vp_doubles)((vp_words)c & magnitude), limit);
+            VP_COUNT_EQ(zero, b, none);
         }
     }
     memcpy(sums->sum, sum, sizeof sum);
-    for (int lane = 0; lane < VP_PER_REGISTER; lane++) {
-        sums->count[VP_COUNT_SATURATED] += saturated[lane];
-        sums->count[VP_COUNT_ZERO] += zero[lane];
-    }
+    sums->count[VP_COUNT_SATURATED] += vp_counted(saturated);
+    sums->count[VP_COUNT_ZERO] += vp_counted(zero);
     for (int lane = 0; i < n; i++, lane++) {
         sums->sum[VP_SUM_ZZ][lane] += z[i] * z[i];
         sums->sum[VP_SUM_HH][lane] += h[i] * h[i];

@@ -2,13 +2,15 @@
 from libc.stdint cimport int64_t, uint64_t
 from cython.parallel cimport threadid
 from libc.math cimport sqrt
-from libc.stdlib cimport free, malloc
 from varprop._core cimport lanes
+
+cdef extern from "stdlib.h" nogil:
+    void* aligned_alloc(size_t alignment, size_t size)
 
 
 cdef enum:
     BLOCK = 4096   # units that share a stream: part of the definition of a network, never change it
-    CHUNK = 256    # units worked on at a time; the buffers stay in the first-level cache
+    CHUNK = 512    # units worked on at a time; the buffers stay in the first-level cache
 
 cdef enum:
     LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO
@@ -56,18 +58,20 @@ cdef struct TailSum:
 cdef inline Work* open_works(const Plan* plan, int threads) noexcept nogil:
     """Room for each thread; a callback gets whole blocks, for each call costs microseconds."""
     cdef int n = BLOCK if plan.callback != NULL else CHUNK, thread
-    cdef Work* works = <Work*> malloc(threads * (sizeof(Work) + 5 * n * sizeof(double)))
-    cdef double* room = <double*> (works + threads)
+    cdef int pitch = n + 24  # not a power of two, lest the buffers compete for the same cache sets
+    cdef size_t heads = (threads * sizeof(Work) + 63) // 64 * 64
+    cdef Work* works = <Work*> aligned_alloc(64, heads + threads * 5 * pitch * sizeof(double))
+    cdef double* room = <double*> (<char*> works + heads)
     if works == NULL:
         return NULL
     for thread in range(threads):
         works[thread].capacity = n
         works[thread].words = <uint64_t*> room
-        works[thread].z = room + n
-        works[thread].scaled = room + 2 * n
-        works[thread].h = room + 3 * n
-        works[thread].d = room + 4 * n
-        room += 5 * n
+        works[thread].z = room + pitch
+        works[thread].scaled = room + 2 * pitch
+        works[thread].h = room + 3 * pitch
+        works[thread].d = room + 4 * pitch
+        room += 5 * pitch
     return works
 
 

@@ -23,14 +23,14 @@ def chebyshev(function: Function, low: mp.mpf, high: mp.mpf, degree: int) -> lis
     return list(mp.lu_solve(matrix, mp.matrix([function(p) for p in points])))
 
 
-def series(coefficient: Callable[[int], mp.mpf], z: mp.mpf) -> mp.mpf:
-    """Sum of coefficient(k) z^k, for arguments where the closed form cancels."""
-    return mp.nsum(lambda k: coefficient(int(k)) * z**k, [0, mp.inf], method="direct")
-
-
 def atanh_tail(z: mp.mpf) -> mp.mpf:
     """(2 atanh(s)/(2 s) - 1)/z with z = s^2."""
     return mp.fsum(z**k / (2 * k + 3) for k in range(60))
+
+
+def minus_four(z: mp.mpf) -> mp.mpf:
+    """The same times -4: a radius squared is -2 ln u = -4 atanh(s) + ..."""
+    return -4 * atanh_tail(z)
 
 
 def sin_tail(z: mp.mpf) -> mp.mpf:
@@ -90,17 +90,18 @@ HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
 
 POLYNOMIALS: list[tuple[str, str, Function, mp.mpf, mp.mpf, int]] = [
     ("LOG", "(atanh(s)/s - 1)/s^2 in s^2", atanh_tail, mp.mpf(0), LOG_RANGE, 6),
+    ("MINUS4LOG", "-4 (atanh(s)/s - 1)/s^2 in s^2", minus_four, mp.mpf(0), LOG_RANGE, 5),
     ("SIN", "(sin(r)/r - 1)/r^2 in r^2", sin_tail, mp.mpf(0), QUARTER, 5),
     ("COS", "(cos(r) - 1 + r^2/2)/r^4 in r^2", cos_tail, mp.mpf(0), QUARTER, 5),
     ("QSIN", "sin(pi x/2)/x in x^2", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 6),
-    ("QCOS", "cos(pi x/2) in x^2", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 7),
+    ("QCOS", "cos(pi x/2) in x^2", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 6),
     ("QSINF", "sin(pi x/2)/x in x^2, single", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 3),
     ("QCOSF", "cos(pi x/2) in x^2, single", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 4),
     ("LOGF", "(atanh(s)/s - 1)/s^2 in s^2, single", atanh_tail, mp.mpf(0), LOG_RANGE, 2),
     ("EXPM1", "(e^r - 1 - r)/r^2 in r", expm1_tail, -HALF_LN2, HALF_LN2, 10),
     ("ATAN", "(atan(t)/t - 1)/t^2 in t^2", atan_tail, mp.mpf(0), mp.mpf(1), 19),
     ("ERF", "erf(x)/x in x^2, |x| <= 1", erf_core, mp.mpf(0), mp.mpf(1), 12),
-    ("ERFCX", "(1 + 2x) erfcx(x) in t = (x - 3.75)/(x + 3.75)", erfcx_core, mp.mpf(-1), mp.mpf(1), 26),
+    ("ERFCX", "(1 + 2x) erfcx(x) in (x - 3.75)/(x + 3.75)", erfcx_core, mp.mpf(-1), mp.mpf(1), 26),
 ]
 
 
@@ -136,7 +137,8 @@ def main() -> None:
     for name, value in zip(names, (first, second, third, float(rest)), strict=True):
         out(f"#define VP_HALF_PI_{name} {value!r}\n")
     words = ",\n    ".join(f"0x{word:08x}u" for word in two_over_pi_words(40))
-    out(f"\n/* 2/pi in binary, 32 digits a word */\nstatic const uint32_t VP_TWO_OVER_PI[40] = {{\n    {words}\n}};\n")
+    out("\n/* 2/pi in binary, 32 digits a word */\n")
+    out(f"static const uint32_t VP_TWO_OVER_PI[40] = {{\n    {words}\n}};\n")
     out("#endif\n")
 
 

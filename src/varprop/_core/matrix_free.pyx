@@ -25,7 +25,7 @@ cdef struct Mix:
 
 cdef int draw(const Plan* plan, const Mix* mix, lanes.vp_stream* weights, lanes.vp_stream* bias,
               Work* work, int n) noexcept nogil:
-    """The next n values of z / sqrt(K) into work.z; returns how many were written, padding included."""
+    """The next n values of z / sqrt(K) into work.z; returns n with its padding."""
     cdef int i, padded = (n + lanes.VP_GROUP - 1) // lanes.VP_GROUP * lanes.VP_GROUP
     lanes.vp_fill_normal(weights, work.words, work.z, padded)
     if mix.bias != 0.0:

@@ -56,10 +56,10 @@ static inline double vp_squared_radius(double u)
     const double f = vp_as_double(mantissa) - 1.0;
     const double s = f / (2.0 + f);
     const double z = s * s;
-    double p = VP_LOG[6];
-    for (int k = 5; k >= 0; k--)
-        p = p * z + VP_LOG[k];
-    return exponent * (-2.0 * (VP_LN2_HIGH + VP_LN2_LOW)) - 4.0 * (s + s * (z * p));
+    double p = VP_MINUS4LOG[5];
+    for (int k = 4; k >= 0; k--)
+        p = p * z + VP_MINUS4LOG[k];
+    return exponent * (-2.0 * (VP_LN2_HIGH + VP_LN2_LOW)) + s * (z * p - 4.0);
 }
 
 /* Cosine and sine of a random angle: two bits choose the rotation, 52 the angle in it. */
@@ -68,11 +68,11 @@ static inline void vp_direction(uint64_t word, double *cosine, double *sine)
     const uint64_t sign = word << 1 & 0x8000000000000000u;
     const double x = vp_as_double((word << 2) >> 12 | 0x3FF0000000000000u) - (1.5 - 0x1p-53);
     const double z = x * x;
-    double s = VP_QSIN[6], c = VP_QCOS[7];
-    for (int k = 5; k >= 0; k--)
+    double s = VP_QSIN[6], c = VP_QCOS[6];
+    for (int k = 5; k >= 0; k--) {
         s = s * z + VP_QSIN[k];
-    for (int k = 6; k >= 0; k--)
         c = c * z + VP_QCOS[k];
+    }
     const uint64_t sine_bits = vp_as_bits(s * x) ^ sign;
     const uint64_t cosine_bits = vp_as_bits(c) ^ sign;
     const uint64_t swap = (sine_bits ^ cosine_bits) & (0 - (word >> 63));

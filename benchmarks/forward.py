@@ -1,0 +1,159 @@
+"""Speed and memory of the forward engines, as ratios measured side by side in one run.
+
+Run with `make bench`. Contenders take turns, so that a busy machine slows all of them alike; each
+figure is the median over the turns, with its smallest and largest value.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import varprop
+from varprop._core import SIMD, kernels
+from varprop.resources import resolve_threads
+
+TURNS = 7
+DEPTH, WIDTH = 200, 1000
+THREADS = min(2, resolve_threads(-1))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def run(act: str = "relu", threads: int = THREADS, **more: object) -> Callable[[], object]:
+    options = {"depth": DEPTH, "width": WIDTH, "trials": 1000, "scheme": "he", **more}
+    return lambda: varprop.simulate(act=act, threads=threads, **options)
+
+
+def fill(single: bool = False) -> Callable[[], object]:
+    """The normals of 100 trials, and nothing else, in one thread."""
+    return lambda: kernels.fill_repeatedly(100 * DEPTH * WIDTH // 256, 256, single)
+
+
+def numpy_normals(dtype: type) -> Callable[[], object]:
+    rng, room = np.random.default_rng(1), np.empty(4096, dtype)
+
+    def work() -> None:
+        for _ in range(500):
+            rng.standard_normal(out=room, dtype=dtype)
+
+    return work
+
+
+# name -> (work, number of units of it)
+PER_TRIAL = {
+    "reference (NumPy, drawn matrices)": (lambda: _reference(), DEPTH / 4),
+    "matrix-free relu": (run(trials=1000), 1000 * DEPTH),
+    "matrix-free relu, 1 thread": (run(threads=1, trials=500), 500 * DEPTH),
+    "matrix-free tanh": (run("tanh", trials=500), 500 * DEPTH),
+    "matrix-free gelu": (run("gelu", trials=500), 500 * DEPTH),
+    "dense": (run(engine="dense", trials=2), 2 * DEPTH),
+    "dense, uniform weights": (run(scheme="torch", sigma_b=0.0, trials=4), 4 * DEPTH),
+    "filling its normals, 1 thread": (fill(), 100 * DEPTH),
+}
+NORMALS = {
+    "kernel float64": (fill(), 100 * DEPTH * WIDTH),
+    "kernel float32": (fill(single=True), 100 * DEPTH * WIDTH),
+    "NumPy float64": (numpy_normals(np.float64), 500 * 4096),
+    "NumPy float32": (numpy_normals(np.float32), 500 * 4096),
+}
+WIDE = {
+    "1 thread": (run(threads=1, width=10**6, depth=20, trials=1), 1),
+    "2 threads": (run(threads=2, width=10**6, depth=20, trials=1), 1),
+}
+
+
+def _reference() -> None:
+    varprop.reference.simulate(depth=DEPTH // 4, width=WIDTH, trials=1)
+
+
+def measure(contenders: dict[str, tuple[Callable[[], object], float]]) -> dict[str, list[float]]:
+    """Seconds per unit of work, every contender once in every turn."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for work, _ in contenders.values():
+        work()
+    for _ in range(TURNS):
+        for name, (work, units) in contenders.items():
+            times[name].append(seconds(work) / units)
+    return times
+
+
+def ratio(over: list[float], under: list[float]) -> str:
+    each = [a / b for a, b in zip(over, under, strict=True)]
+    return f"{statistics.median(each):10,.2f}  ({min(each):,.2f} to {max(each):,.2f})"
+
+
+def say(what: str, figure: str, goal: str) -> None:
+    print(f"{what:<47}{figure:<34}{goal}", flush=True)
+
+
+def peak_memory(code: str) -> float:
+    """Peak of a fresh process that runs `code`, over that of one that just imports, in MB."""
+    peaks = []
+    for body in ("pass", code):
+        script = f"import varprop, resource\n{body}\n" + (
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+        peaks.append(int(done.stdout))
+    return (peaks[1] - peaks[0]) / (1024 if sys.platform != "darwin" else 2**20)
+
+
+def main() -> None:
+    print(f"varprop {varprop.__version__}, {SIMD}, NumPy {np.__version__}, {THREADS} threads")
+    print(f"depth {DEPTH}, width {WIDTH}; median of {TURNS} turns (smallest to largest)\n")
+    print(f"{'ratio':<47}{'measured':<34}goal")
+    t = measure(PER_TRIAL)
+    reference, limit = t["reference (NumPy, drawn matrices)"], t["filling its normals, 1 thread"]
+    for name in ("relu", "tanh", "gelu"):
+        say(f"reference / matrix-free {name}", ratio(reference, t[f"matrix-free {name}"]),
+            "10,000 (aim 20,000)" if name == "relu" else "")  # fmt: skip
+    say("reference / dense", ratio(reference, t["dense"]), "10")
+    say("reference / dense, uniform", ratio(reference, t["dense, uniform weights"]), "")
+    one = t["matrix-free relu, 1 thread"]
+    say("matrix-free relu / filling, 1 thread", ratio(one, limit), "at most 1.5")
+    say("1 thread / 2 threads, 1000 trials", ratio(one, t["matrix-free relu"]), "1.85")
+    wide = measure(WIDE)
+    say("1 thread / 2 threads, 1 trial, width 10^6", ratio(*wide.values()), "1.85")
+    normals = measure(NORMALS)
+    for kind, goal in (("float64", "5"), ("float32", "8")):
+        figure = ratio(normals[f"NumPy {kind}"], normals[f"kernel {kind}"])
+        say(f"NumPy / kernel, normals, {kind}", figure, f"{goal} (AVX-512)")
+
+    print("\nscaling: time per unit and layer, relative to width 1000, depth 200")
+    grid = {
+        f"width {width:>8,}, depth {depth:>6,}": (
+            run(width=width, depth=depth, trials=trials, threads=1), trials * depth * width
+        )
+        for width, depth, trials in (
+            (1000, 200, 500), (100, 200, 5000), (10**4, 200, 50), (10**5, 200, 5),
+            (10**6, 200, 1), (1000, 20, 5000), (1000, 2000, 50), (1000, 20000, 5),
+        )
+    }  # fmt: skip
+    times = measure(grid)
+    base = next(iter(times.values()))
+    for name, each in times.items():
+        say(f"  {name}", ratio(each, base), "")
+
+    print("\nmemory and start-up")
+    peak = peak_memory("varprop.simulate(depth=1000, width=10**6, trials=1)")
+    say("width 10^6, depth 1000, one trial", f"{peak:10.1f} MB above the import", "300 MB")
+    starts = [
+        seconds(lambda: subprocess.run([sys.executable, "-c", "import varprop"], check=True))
+        - seconds(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+        for _ in range(TURNS)
+    ]
+    say("import varprop", f"{statistics.median(starts):10.3f} s", "0.25 s")
+
+
+if __name__ == "__main__":
+    main()

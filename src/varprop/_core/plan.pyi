@@ -1,0 +1,24 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+class PlanHolder:
+    error: BaseException | None
+    def __init__(
+        self,
+        activation: Sequence[Any],
+        widths: Sequence[int],
+        sigma_w: FloatArray,
+        bias_std: FloatArray,
+        seed: int,
+        *,
+        haar: bool = False,
+        uniform_weights: bool = False,
+        uniform_bias: bool = False,
+        callback: Callable[[FloatArray, FloatArray, FloatArray], None] | None = None,
+    ) -> None: ...
+    def move_to(self, first_trial: int) -> None: ...
