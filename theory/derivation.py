@@ -85,7 +85,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Table:
-    """A numeric table: column headings, rows of cells (Markdown), and what it shows."""
+    """A numeric table: what it shows, column headings, and rows of cells (Markdown).
+
+    Examples
+    --------
+    >>> len(Table("Powers", ("n", "n^2"), (("1", "1"), ("2", "4"))).rows)
+    2
+    """
 
     caption: str
     header: tuple[str, ...]

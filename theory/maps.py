@@ -23,13 +23,25 @@ __all__ = [
 
 
 class VarianceMap(PositiveMap):
-    """Q(K) = E phi(x)^2 for x ~ N(0, K)."""
+    """Q(K) = E phi(x)^2 for x ~ N(0, K).
+
+    Examples
+    --------
+    >>> VarianceMap(Activation.parse("abs"))(3.0)
+    3.0
+    """
 
     quantity = "variance"
 
 
 class GradientMap(PositiveMap):
-    """V(K) = E phi'(x)^2 for x ~ N(0, K); needs an activation that doesn't jump."""
+    """V(K) = E phi'(x)^2 for x ~ N(0, K); needs an activation that doesn't jump.
+
+    Examples
+    --------
+    >>> GradientMap(Activation.parse("squared_relu")).expr
+    2*K
+    """
 
     quantity = "gradient"
 
@@ -43,13 +55,25 @@ class GradientMap(PositiveMap):
 
 
 class FourthMoment(PositiveMap):
-    """E phi(x)^4 for x ~ N(0, K)."""
+    """E phi(x)^4 for x ~ N(0, K).
+
+    Examples
+    --------
+    >>> FourthMoment(Activation.parse("relu")).expr
+    3*K**2/2
+    """
 
     quantity = "fourth"
 
 
 class MeanMap(Map):
-    """m(K) = E phi(x) for x ~ N(0, K); exactly 0 for odd activations."""
+    """m(K) = E phi(x) for x ~ N(0, K); exactly 0 for odd activations.
+
+    Examples
+    --------
+    >>> MeanMap(Activation.parse("tanh"))(2.0)
+    0.0
+    """
 
     quantity = "mean"
 
