@@ -203,7 +203,7 @@ def test_dropped_biases(tanh: Propagation) -> None:
 def test_fans_swapped() -> None:
     sizes: dict[str, Any] = {"depth": 10, "widths": (30, 60) * 5 + (30,), "act": "relu"}
     declared = Network(**sizes, scheme="normal, 2/fan_in")
-    p = simulate(**sizes, scheme="normal, 2/fan_out", trials=500, seed=39, threads=1)
+    p = simulate(**sizes, scheme="normal, 2/fan_out", trials=2000, seed=39, threads=1)
     assert "K from the layer below" in caught_by(altered(p, network=declared).compare())
     log_k = variance_after(p, p.rows.log_activation, declared)
     hidden = altered(p, network=declared, log_variance=log_k).compare()

@@ -243,8 +243,21 @@ def test_preactivations_of_every_activation(act: str) -> None:
 def test_a_uniform_weight_seen_by_itself(engine: str) -> None:
     trials = 2000 if engine == "reference" else 40_000
     p = run(engine, trials, depth=4, width=1, act="linear", scheme="he_uniform", seed=9)
-    size = np.exp((p.rows.log_preactivation - p.rows.log_variance) / 2) / np.sqrt(3)
+    size = np.exp((p.rows.log_preactivation - p.rows.log_variance) / 2) / math.sqrt(3)
     check_steps(f"uniform weight, {engine}", np.ma.masked_array(size, False))
+
+
+@pytest.mark.parametrize(
+    ("engine", "weights"),
+    [("matrix-free", "normal"), ("dense", "uniform"), ("reference", "uniform")],
+)
+def test_a_uniform_bias_seen_by_itself(engine: str, weights: str) -> None:
+    """Weights of variance 1e-30 leave nothing but the bias."""
+    trials = 2000 if engine == "reference" else 40_000
+    scheme = f"{weights}, 1e-30/fan_in, bias_uniform, 0.5/fan_in"
+    p = run(engine, trials, depth=4, width=1, act="linear", scheme=scheme, seed=9)
+    size = np.exp((p.rows.log_preactivation - p.rows.log_variance) / 2) / math.sqrt(3)
+    check_steps(f"uniform bias, {engine}", np.ma.masked_array(size, False))
 
 
 @pytest.mark.parametrize("engine", ["dense", "reference"])

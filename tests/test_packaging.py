@@ -1,6 +1,7 @@
 """What is installed: the tree's files, light to import, its two witnesses apart."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -28,18 +29,27 @@ def python_files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def tree_files() -> dict[str, bytes]:
+    """What should be installed, by its place in the package."""
+    files = python_files(TREE / "src" / "varprop")
+    del files["_core/make_constants.py"]  # writes constants.h
+    return files | {f"theory/{name}": text for name, text in python_files(TREE / "theory").items()}
+
+
 def test_installed_files_are_those_of_the_tree():
-    installed = python_files(INSTALLED)
-    theory = {name: text for name, text in installed.items() if name.startswith("theory/")}
-    rest = {name: text for name, text in installed.items() if not name.startswith("theory/")}
-    assert {name.removeprefix("theory/"): text for name, text in theory.items()} == python_files(
-        TREE / "theory"
-    )
-    rest.pop("_core/build_info.py")  # written by the build
-    tree = python_files(TREE / "src" / "varprop")
-    tree.pop("_core/make_constants.py")  # writes constants.h
-    assert rest == tree
+    for name, text in tree_files().items():
+        module = f"varprop.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+        spec = importlib.util.find_spec(module)
+        assert spec is not None, name
+        assert Path(spec.origin).read_bytes() == text, name
     assert (INSTALLED / "py.typed").exists()
+
+
+def test_nothing_else_is_installed():
+    files = python_files(INSTALLED)
+    editable = INSTALLED == TREE / "src" / "varprop"  # then the tree itself is what is imported
+    extra = {"_core/make_constants.py"} if editable else {"_core/build_info.py"}
+    assert set(files) - set(tree_files()) == extra
 
 
 def test_version_is_that_of_the_build():
