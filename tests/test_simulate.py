@@ -270,3 +270,36 @@ def test_ctrl_c(arguments):
         # a second is what is promised; the rest is for a machine busy with other things
         out, _ = process.communicate(timeout=5)
     assert out == "interrupted\n"
+
+
+def test_a_forked_child_does_not_wait_for_threads_that_are_gone():
+    code = (
+        "import os, varprop\n"
+        "kw = dict(depth=20, width=300, act='tanh', trials=50, threads=2)\n"
+        "expected = varprop.simulate(**kw)\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    os._exit(0 if varprop.simulate(**kw) == expected else 3)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_a_faint_elu_is_followed_into_its_tail(engine):
+    kw = {"depth": 1, "width": 1, "sigma_w": 3.0, "trials": 200, "engine": engine}
+    faint = varprop.simulate(act="elu(1e-135)", **kw).rows.log_activation
+    plain = varprop.simulate(act="elu", **kw).rows.log_activation
+    negative = faint < -300
+    assert 50 < negative.sum() < 150
+    assert np.allclose(faint[~negative], plain[~negative], rtol=1e-13)
+    assert np.allclose(faint[negative], plain[negative] - 270 * math.log(10), rtol=1e-13)
+
+
+def test_an_activation_beyond_float64_is_refused_or_told():
+    with pytest.raises(ValueError, match="1e-140 to 1e\\+140"):
+        varprop.simulate(depth=2, act="leaky_relu(1e200)")
+    steep = varprop.simulate(depth=3, width=20, act="leaky_relu(1e140)", trials=3)
+    assert np.isfinite(steep.rows.log_activation).all()
+    with pytest.raises(OverflowError):
+        varprop.simulate(depth=2, width=20, act="1e200*max(x, 0)", trials=1)

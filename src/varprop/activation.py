@@ -21,6 +21,8 @@ from varprop.formula import Formula
 if TYPE_CHECKING:
     import sympy
 
+_SMALLEST, _LARGEST = 1e-140, 1e140  # so that squares of a parameter stay within float64
+
 _SPEC = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\(\s*([^()x]*)\s*\))?\s*", re.ASCII)
 
 
@@ -148,7 +150,8 @@ class Activation:
         name : str
             See `activations`, or an alias: identity, swish, atan.
         **parameters : float
-            ``slope`` of leaky_relu (0.01; any finite value), ``alpha`` of elu and celu (1; > 0).
+            ``slope`` of leaky_relu (default 0.01), ``alpha`` of elu and celu (1; > 0); 0 or 1e-140
+            to 1e140 in size.
 
         Raises
         ------
@@ -339,6 +342,11 @@ def _parameter(name: str, key: str, value: Any, positive: bool) -> float:
         raise ValueError(f"{key} of {name} must be a finite number, not {value!r}")
     if positive and number <= 0:
         raise ValueError(f"{key} of {name} must be > 0, not {value!r}")
+    if number != 0 and not _SMALLEST <= abs(number) <= _LARGEST:
+        raise ValueError(
+            f"{key} of {name} must be {'' if positive else '0 or '}from {_SMALLEST:g} to "
+            f"{_LARGEST:g} in size, not {value!r}"
+        )
     return number
 
 

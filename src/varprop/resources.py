@@ -6,6 +6,18 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 
+# In a forked child the threads of GNU OpenMP are gone and waiting for them would never end.
+_forked = False
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
 
 def resolve_threads(threads: int | None = None) -> int:
     """Number of threads to use.
@@ -14,7 +26,7 @@ def resolve_threads(threads: int | None = None) -> int:
     ----------
     threads : int, optional
         None: OMP_NUM_THREADS if it is set, else all that this process may use. Negative: that
-        many fewer than all, plus one (-1 means all).
+        many fewer than all, plus one (-1 means all). In a process made by fork: always 1.
 
     Raises
     ------
@@ -26,6 +38,8 @@ def resolve_threads(threads: int | None = None) -> int:
     >>> resolve_threads(3)
     3
     """
+    if _forked:
+        return 1
     if threads is None:
         wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
         return int(wish) if wish.isdigit() and int(wish) > 0 else _processors()

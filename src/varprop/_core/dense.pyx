@@ -10,7 +10,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.layer cimport (
-    BLOCK, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail, fold_sums,
+    BLOCK, MEAN, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail, fold_sums,
     interrupted, is_lost, log_h, open_works, write_row, write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
@@ -35,7 +35,7 @@ cdef void multiply_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64
     cdef lanes.vp_stream stream
     cdef uint64_t words[TILE_WORDS]
     cdef float weights[TILE]
-    cdef double sums[16]
+    cdef double sums[16]  # VP_SUM_LANES
     cdef int64_t columns = padded_to(plan.widths[layer], lanes.VP_GROUP_SINGLE)
     cdef int64_t height = rows_a_stream(plan.widths[layer])
     cdef int64_t row, first = group * height
@@ -140,7 +140,7 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
     if log_k == lanes.VP_NEVER:
         group = write_silent_row(plan, rows, row, layer, log_a)
         for i in range(padded):
-            h[i] = rows[3, row, layer] if i < units else 0.0
+            h[i] = rows[MEAN, row, layer] if i < units else 0.0
         return <int> group
     regime = lanes.vp_choose_regime(&plan.act, log_k)
     if regime.status != lanes.VP_OK:

@@ -160,6 +160,8 @@ static vp_regime vp_choose_regime(const vp_activation *act, double log_k)
 
 static double vp_log_or_never(double x)
 {
+    if (!(x <= 0x1.fffffffffffffp1023))
+        return __builtin_inf(); /* inf or not a number: write_row calls it an overflow */
     return x > 0x1p-1022 ? vp_log(x) : x > 0.0 ? vp_log(x * 0x1p200) - 138.62943611198907 : VP_NEVER;
 }
 
@@ -176,16 +178,18 @@ static double vp_log_add(double a, double b)
 static double vp_log_tail(int code, double p0, double side, double log_z)
 {
     const double y = log_z > 709.0 ? 1e308 : vp_exp(log_z);
+    double exp, expm1;
     switch (code) {
     case VP_CODE_gaussian:
         return y > 1e154 ? VP_NEVER : -y * y;
     case VP_CODE_elu:
     case VP_CODE_celu:
-        return side < 0.0 ? vp_log(p0) : log_z;
+        if (side > 0.0)
+            return log_z;
+        vp_exp_both(code == VP_CODE_celu ? -y / p0 : -y, &exp, &expm1);
+        return vp_log(p0) + vp_log_or_never(-expm1);
     case VP_CODE_selu:
         return side < 0.0 ? vp_log(1.7580993408473766) : log_z + vp_log(1.0507009873554805);
-    case VP_CODE_linear:
-        return log_z;
     default:
         break;
     }

@@ -133,7 +133,7 @@ cdef Mix mix_of(const Plan* plan, Py_ssize_t layer, int64_t trial, double log_sh
     if plan.haar:
         # a uniform direction of the larger of the two spaces, of which the layer sees n_l axes
         dimension = max(plan.widths[layer], plan.widths[layer + 1])
-        while block * BLOCK < dimension:
+        while block * BLOCK < dimension and not interrupted(plan, block + 1):
             squares += sum_squares_block(plan, layer, trial, block, dimension, work)
             block += 1
         mix.weights *= sqrt(<double> dimension / squares)
