@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
 	pyproject.toml meson.build meson.options README.md LICENSE
 # Compiled objects are kept here, so that a second installation compiles only what changed.
-BUILD := -Cbuild-dir=build/$(shell uname -m)
+BUILD := --config-settings=build-dir=build/$(shell $(PYTHON) -c 'import sys, platform; \
+	print(sys.implementation.cache_tag + "-" + platform.machine())')
 
 .PHONY: demo test lint bench clean
 
