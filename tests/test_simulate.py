@@ -261,14 +261,21 @@ except KeyboardInterrupt:
 def test_ctrl_c(arguments):
     code = INTERRUPTED.format(arguments=arguments)
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in the background may have been told to ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        # a second is what is promised; the rest is for a machine busy with other things
-        out, _ = process.communicate(timeout=5)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            # a second is what is promised; the rest is for a machine busy with other things
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert out == "interrupted\n"
 
 

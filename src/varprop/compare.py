@@ -164,8 +164,8 @@ def compare(propagation: Propagation) -> Comparison:
         raise ValueError(
             f"compare() needs normal weights and biases, but scheme {str(network.scheme)!r} has "
             f"{' and '.join(other)}: given the layer below, their units are normal only up to "
-            "terms of order 1/width, so there is no exact law to test; use a normal scheme of the same "
-            "variance"
+            "terms of order 1/width, so there is no exact law to test; use a normal scheme of the "
+            "same variance"
         )
     log_k, log_a = propagation.variance.log, propagation.activation.log
     units = np.array(network.widths[1:], dtype=np.float64)
