@@ -27,7 +27,7 @@ demo: $(VENV)/installed
 	$(BIN)/varprop simulate --depth 200 --width 1000 --act relu --scheme he --trials 1000 \
 		--compare --plot demo/standard-input.png --save demo/standard-input.varprop
 	$(BIN)/varprop simulate --depth 200 --width 1000 --act relu --scheme he --trials 1000 \
-		--compare --plot demo/real-input.png --input data/wine-row.csv
+		--seed 1 --compare --plot demo/real-input.png --input data/wine-row.csv
 	$(BIN)/varprop derive relu -o demo/relu.md
 	@echo
 	@echo "Done. Written to $(CURDIR)/demo:"

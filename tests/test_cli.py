@@ -120,9 +120,9 @@ def test_files_are_written(
 @pytest.mark.parametrize(
     ("option", "name", "code", "message"),
     [
-        ("--plot", "nowhere/a.png", 1, "No such file or directory"),
-        ("--plot", "a.docx", 1, "must end in one of"),
-        ("--save", "nowhere/a", 1, "No such file or directory"),
+        ("--plot", "nowhere/a.png", 1, "does not exist"),
+        ("--plot", "a.docx", 1, "must end in .png, .svg or .pdf"),
+        ("--save", "nowhere/a", 1, "does not exist"),
         ("--save", ".", 2, "is a directory"),
     ],
 )
@@ -258,7 +258,7 @@ def test_inputs_are_read(tmp_path: Path, name: str, content: str | np.ndarray) -
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "1,2\n3,4\n", "exactly one row; line 2 is more"),
+        ("x.csv", "1,2\n3,4\n", "line 2 is one more"),
         ("x.csv", "# nothing\n\n", "no numbers"),
         ("x.csv", "age,height\n1,2\n", "line 1: 'age' is not a number"),
         ("x.csv", "1,,2", "line 1: '' is not a number"),

@@ -250,6 +250,11 @@ def _ask(parts: tuple[Piece, ...]) -> Expr | None:
     return None
 
 
+def _shown(parts: list[Piece]) -> str:
+    """The formula of each piece, for a message."""
+    return " and ".join(dict.fromkeys(str(expr) for _, _, expr in parts))
+
+
 def gaussian_expectation(expr: Expr | list[Piece]) -> Expr:
     """E expr(x) for x ~ N(0, K), derived by the rules of this room.
 
@@ -279,7 +284,7 @@ def gaussian_expectation(expr: Expr | list[Piece]) -> Expr:
     answer = _ask(tuple(parts))
     if answer is None:
         raise NotClosed(
-            f"E of {expr} over N(0, K) is not derived in closed form yet; the map's value is "
-            "computed by quadrature: call the map"
+            f"the expectation of {_shown(parts)} over N(0, K) is not derived in closed form yet; "
+            "its value is computed by quadrature: call the map with K"
         )
     return answer

@@ -50,7 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except _EXPECTED as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        click.echo(f"varprop: error: {text}", err=True)
+        text = f"varprop: error: {text}"
+        if sys.stderr.isatty():
+            from .text import wrapped
+
+            text = wrapped(text, "  ")
+        click.echo(text, err=True)
         return ERROR
 
 

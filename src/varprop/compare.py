@@ -22,6 +22,15 @@ from .propagation import Propagation
 
 FloatArray = npt.NDArray[np.float64]
 
+TESTS = (
+    "K from the layer below",
+    "q given K: mean",
+    "q given K: variance",
+    "a given K: mean",
+    "a given K: variance",
+    "a given K: neighbours",
+    "a given K: worst layer",
+)
 FALSE_ALARMS = 1e-3  # of one verdict: how often a faultless simulation is called deviating
 _ROUNDING = 1e-12  # where a's relative spread is below it, float64 has nothing to test
 # Tests whose law is only nearly normal need this many units at work (n / relative variance), ...
@@ -75,10 +84,18 @@ class Comparison:
     def verdict(self) -> str:
         """One sentence."""
         worst = min(self.tests, key=lambda test: test.p_value)
-        told = f"worst of {len(self.tests)} tests: {worst.name}, {worst.sigmas:+.1f} sigmas"
-        if self.consistent:
+        told = f"least likely of {len(self.tests)} tests: {worst.name}, p = {worst.p_value:.2g}"
+        if not self.consistent:
+            return f"SIMULATION AND THEORY DISAGREE ({told})"
+        if any(test.name == "a given K: mean" for test in self.tests):
             return f"simulation and theory agree ({told})"
-        return f"SIMULATION AND THEORY DISAGREE ({told})"
+        return f"q agrees with theory; a could not be tested ({told})"
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Tests that need more units at work: more trials, layers or width."""
+        done = {test.name for test in self.tests}
+        return tuple(name for name in TESTS if name not in done)
 
     def __repr__(self) -> str:
         return f"<Comparison: {self.verdict}>"
@@ -112,6 +129,10 @@ class Comparison:
         ]
         if tests:
             parts.append(text_table(["test", "sigmas", "p-value"], tests, left=1))
+        if self.left_out:
+            parts.append(
+                wrapped(f"not tested, for too few units at work: {', '.join(self.left_out)}.", "  ")
+            )
         parts.append(wrapped(f"{self.verdict}.", "  "))
         return "\n\n".join(parts)
 
@@ -122,6 +143,7 @@ class Comparison:
             "consistent": self.consistent,
             "false_alarm_rate": FALSE_ALARMS,
             "tests": [test.to_dict() for test in self.tests],
+            "left_out": list(self.left_out),
             "log_predicted": self.log_predicted.tolist(),
             "log_measured": self.log_measured.tolist(),
             "log_stderr": self.log_stderr.tolist(),

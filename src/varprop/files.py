@@ -39,6 +39,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     whole 1
     """
     target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"can't write {os.fspath(path)!r}: the folder {str(target.parent)!r} does not exist"
+        )
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)!r} is a folder; give the name of a file")
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
@@ -76,9 +80,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
     Examples
     --------
-    >>> check_writable("no/such/folder/figure.png")
+    >>> check_writable("/no/such/folder/figure.png")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    FileNotFoundError: [Errno 2] No such file or directory: 'no/such/folder/figure.png'
+    FileNotFoundError: can't write '/no/such/folder/figure.png': the folder ... does not exist
     """
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise PermissionError(13, os.strerror(13), os.fspath(path))

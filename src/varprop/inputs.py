@@ -77,7 +77,10 @@ def _read_csv(name: str) -> FloatArray:
                 if not content:
                     continue
                 if row is not None:
-                    raise ValueError(f"{name!r} must hold exactly one row; line {number} is more")
+                    raise ValueError(
+                        f"{name!r} must hold exactly one row, its numbers separated by commas; "
+                        f"line {number} is one more"
+                    )
                 row = [_number(cell, name, number) for cell in content.split(",")]
     except UnicodeDecodeError:
         raise ValueError(f"{name!r} is not a text file") from None
@@ -91,7 +94,10 @@ def _number(cell: str, name: str, line: int) -> float:
         value = float(cell)
     except ValueError:
         shown = cell.strip()[:40]
-        raise ValueError(f"{name!r}, line {line}: {shown!r} is not a number") from None
+        raise ValueError(
+            f"{name!r}, line {line}: {shown!r} is not a number; separate numbers by commas, and "
+            "begin a line of text with #"
+        ) from None
     if not math.isfinite(value):
         raise ValueError(f"{name!r}, line {line}: {cell.strip()!r} is not a finite number")
     return value

@@ -83,6 +83,8 @@ def plot(
     ------
     ValueError
         For an unknown statistic, or a prediction of another depth.
+    TypeError
+        When `ax` is something else.
 
     Examples
     --------
@@ -99,7 +101,15 @@ def plot(
     elif isinstance(ax, Axes):
         upper, lower = ax, None
     else:
-        upper, lower = ax
+        try:
+            upper, lower = ax
+        except (TypeError, ValueError):
+            upper = lower = None
+        if not (isinstance(upper, Axes) and isinstance(lower, Axes)):
+            raise TypeError(
+                f"ax must be an Axes or a pair of them, got {ax!r}; to save a figure: "
+                "varprop.plot.save_figure(p.plot(), 'figure.png')"
+            )
     signal(propagation, upper, prediction=prediction, statistic=statistic)
     if lower is not None:
         shares(propagation, lower)

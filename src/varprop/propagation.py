@@ -242,7 +242,11 @@ class Propagation:
     def plot(
         self, ax: Axes | tuple[Axes, Axes] | None = None, prediction: LayerLogs | None = None
     ) -> Figure:
-        """Draw the signal by depth; see `varprop.plot.plot`."""
+        """Draw the signal by depth; see `varprop.plot.plot`.
+
+        Theory's line comes with ``prediction=varprop.theory.predict(p.network)``, and a file with
+        ``varprop.plot.save_figure(p.plot(), "figure.png")``.
+        """
         from .plot import plot
 
         return plot(self, ax, prediction=prediction)

@@ -221,7 +221,7 @@ def _checked_input(x: npt.ArrayLike) -> FloatArray:
             raise TypeError
         signal: FloatArray = np.ascontiguousarray(array, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"x must be an array of real numbers, got {type(x).__name__}") from None
+        raise TypeError(f"x must be an array of real numbers, got {str(x)[:60]!r}") from None
     if signal.ndim != 1 or signal.size == 0:
         raise ValueError(f"x must be one input of shape (n_0,), got shape {signal.shape}")
     if not np.isfinite(signal).all():

@@ -170,7 +170,7 @@ def _closing(propagation: Propagation, facts: Summary) -> str:
 def _rate(log: float) -> str:
     """A factor as per cent where it is near 1."""
     percent = 100 * math.expm1(log) if log < 1 else math.inf
-    return f"{percent:+.2g}%" if abs(percent) < 10 else f"x{format_log(log)}"
+    return f"{percent:+#.2g}%" if abs(percent) < 10 else f"x{format_log(log)}"
 
 
 def _pace(log_growth: float) -> str:
