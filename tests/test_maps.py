@@ -443,3 +443,9 @@ def test_relative_variance_is_the_plain_difference_where_that_is_safe(act):
     q, fourth = variance_map(act).log(u), fourth_moment(act).log(u)
     plain = np.expm1(fourth - 2 * q)
     assert relative_variance(act, u) == pytest.approx(plain, rel=1e-9)
+
+
+@pytest.mark.parametrize("act", ["tanh(1e20*x)", "x/(1+exp(-1e20*x))", "x+1e25*x**2/(1+x**2)"])
+def test_a_bend_closer_to_0_than_the_table_is_told(act):
+    with pytest.raises(ValueError, match="has not come to its limit at 0"):
+        variance_map(act).log(-100.0)

@@ -91,9 +91,24 @@ class LogTable:
         self._slack = slack
         self._log_map, self._start, self._stop, self._name = log_map, start, stop, name
         self._panels: dict[tuple[int, int], list[float] | None] = {}
-        self._laws: dict[bool, PowerLaw] = {} if below is None else {False: below}
+        self._laws: dict[bool, PowerLaw] = {}
+        self._below = below
+
+    def _checked_below(self, law: PowerLaw) -> PowerLaw:
+        """The known law, if it holds by the time it takes over."""
+        found = float(self._log_map(np.array([self._start]))[0])
+        expected = float(law(self._start))
+        if not abs(found - expected) < 1e-6:
+            raise ValueError(
+                f"{self._name} has not come to its limit at 0 by ln K = {self._start:.4g} (it is "
+                f"e^{found:.6g} there, its limit e^{expected:.6g}): the activation bends at a "
+                "scale below 1e-18; rescale it, or use larger K"
+            )
+        return law
 
     def _law(self, above: bool) -> PowerLaw:
+        if above not in self._laws and not above and self._below is not None:
+            self._laws[above] = self._checked_below(self._below)
         if above not in self._laws:
             end = self._stop if above else self._start
             inner = end - 0.5 if above else end + 0.5

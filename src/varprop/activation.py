@@ -21,7 +21,7 @@ from varprop.formula import Formula
 if TYPE_CHECKING:
     import sympy
 
-_SMALLEST, _LARGEST = 1e-140, 1e140  # so that squares of a parameter stay within float64
+_SMALLEST, _LARGEST = 1e-10, 1e10  # far from where φ acts by its slopes (theory: |z| = 1e±18)
 
 _SPEC = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\(\s*([^()x]*)\s*\))?\s*", re.ASCII)
 
@@ -150,8 +150,8 @@ class Activation:
         name : str
             See `activations`, or an alias: identity, swish, atan.
         **parameters : float
-            ``slope`` of leaky_relu (default 0.01), ``alpha`` of elu and celu (1; > 0); 0 or 1e-140
-            to 1e140 in size.
+            ``slope`` of leaky_relu (default 0.01), ``alpha`` of elu and celu (1; > 0); 0 or 1e-10
+            to 1e10 in size.
 
         Raises
         ------

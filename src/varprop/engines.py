@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ._core import dense, kernels, matrix_free
 from ._core.plan import PlanHolder
 from .activation import Activation
+from .formula import Formula
 from .network import Network
 from .resources import require_memory
 from .rows import LAYER_FIELDS, Rows
@@ -79,7 +80,7 @@ class Run:
     def rows(self, progress: Callable[[float], object] | None = None) -> Rows:
         """Run, in pieces small enough for Ctrl-C and progress."""
         network, trials = self.network, self.trials
-        self._require_memory()
+        self.require_memory()
         values = np.empty((_STATISTICS, trials, network.depth))
         died = np.zeros(trials, dtype=np.int64)
         plan = self._plan()
@@ -160,6 +161,7 @@ class Run:
             *parameters[:2],
             *act.at_zero,
             act.at_infinity,
+            _far_zeros(act),
             self.saturated_below * act.max_slope if math.isfinite(act.max_slope) else 0.0,
         )
         return PlanHolder(
@@ -172,14 +174,19 @@ class Run:
             uniform_weights=network.scheme.distribution == "uniform",
             uniform_bias=network.bias_distribution == "uniform",
             callback=None if act.code >= 0 else _callback(act),
+            log_value=None if act.code >= 0 or act.formula is None else _log_value(act.formula),
         )
 
-    def _require_memory(self) -> None:
+    def require_memory(self) -> None:
+        """Raise MemoryError where the result and the vectors would not fit."""
         results = 8 * (_STATISTICS * self.trials + 4) * self.network.depth
         vectors = 0
         if self.engine == "dense":
             widest = _padded(max(self.network.widths))
             vectors = 8 * widest * (min(self._batch, self.trials) + self.threads)
+        if self.engine == "reference":
+            sizes = self.network.widths
+            vectors = 16 * max(a * b for a, b in pairwise(sizes))  # a matrix, and its making
         require_memory(
             results + vectors,
             f"{self.trials} trials of depth {self.network.depth} with the {self.engine} engine",
@@ -194,10 +201,14 @@ def rows_of(values: FloatArray, died: npt.NDArray[np.int64]) -> Rows:
 
 def log_input(x: FloatArray | None) -> float:
     """ln(|x|^2 / n_0); 0 for the standard input."""
-    return 0.0 if x is None else float(kernels.log_mean_square(x))
+    if x is None:
+        return 0.0
+    return float(kernels.log_mean_square(x)) if x.any() else -math.inf
 
 
 def _unit(x: FloatArray) -> FloatArray:
+    if not x.any():
+        return x
     # by the largest entry first: the mean square itself may overflow or underflow
     scaled = x / np.abs(x).max()
     root: FloatArray = scaled / math.sqrt(kernels.exp([kernels.log_mean_square(scaled)])[0])
@@ -224,11 +235,35 @@ def _callback(act: Activation) -> Callable[[FloatArray, FloatArray, FloatArray],
     return evaluate
 
 
+def _far_zeros(act: Activation) -> bool:
+    """Whether φ is exactly 0 on a side where its far slope is."""
+    if act.at_infinity is None:
+        return False
+    with np.errstate(all="ignore"):
+        ends = act(np.array([-1e130, 1e130]))
+    return any(s == 0 and v == 0 for s, v in zip(act.at_infinity, ends, strict=True))
+
+
+def _log_value(formula: Formula) -> Callable[[float, float], tuple[float, float]]:
+    def evaluate(z: float, log_k: float) -> tuple[float, float]:
+        import mpmath
+
+        with mpmath.workdps(30):
+            value = formula.mpmath(mpmath.mpf(z) * mpmath.exp(mpmath.mpf(log_k) / 2))
+            log = float(mpmath.log(abs(value))) if value else -math.inf
+        if log < -1.7e308:
+            return -math.inf, 0.0
+        return log, math.copysign(1.0, value)
+
+    return evaluate
+
+
 def _trouble(act: Activation, status: int, layer: int) -> str:
     if status == _RANGE:
         return (
-            f"in layer {layer} the variance left [1e-36, 1e36], and activation {str(act)!r} is "
-            "not known to become two straight lines out there; use less depth, or another sigma_w"
+            f"in layer {layer} the signal left the range (about 1e-120 to 1e120) in which "
+            f"activation {str(act)!r} can be evaluated; it has no known straight-line limit "
+            "out there; use less depth, or another sigma_w"
         )
     return (
         f"in layer {layer} the logarithm of the signal itself left float64 (|ln| > 1.7e308) "

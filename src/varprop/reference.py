@@ -38,6 +38,7 @@ def simulate(network: Network | None = None, **options: Any) -> Propagation:
 
 def rows(run: Run, progress: Callable[[float], object] | None = None) -> Rows:
     """Draw and measure `run.trials` networks, one after the other."""
+    run.require_memory()
     values = np.empty((6, run.trials, run.network.depth))
     died = np.zeros(run.trials, dtype=np.int64)
     for row in range(run.trials):
@@ -90,9 +91,9 @@ def _activate(act: Activation, z: FloatArray, log_k: float) -> tuple[FloatArray,
     lines = None
     if act.degree is not None:
         return act(z), act.derivative(z), act.degree * log_k if act.degree else 0.0
-    if log_k < -82 and act.at_zero[0] == 0:
+    if log_k < -552.6 and act.at_zero[0] == 0 and np.isfinite(act.at_zero).all():
         lines = act.at_zero[1:]
-    elif log_k > 82 and act.at_infinity is not None and any(act.at_infinity):
+    elif log_k > 552.6 and act.at_infinity is not None and any(act.at_infinity):
         lines = act.at_infinity
     if lines is not None:
         slopes = np.where(z > 0, lines[1], lines[0])

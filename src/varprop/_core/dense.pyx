@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.layer cimport (
     BLOCK, MEAN, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail, fold_sums,
-    interrupted, is_lost, log_h, open_works, write_row, write_silent_row,
+    interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
 
@@ -159,9 +159,13 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
                   lanes.vp_exp(0.5 * (plan.log_bias[layer] - log_k)), work, z)
     if activate(plan, &regime, units, z, work, h, &totals):
         return lanes.VP_CALLBACK
+    if settle(plan, &regime, log_k, &totals):
+        return lanes.VP_RANGE
     log_a[0] = lanes.vp_log_or_never(totals.hh / <double> units) + regime.log_unit
     if is_lost(plan, totals.hh):
         log_a[0] = rescue(plan, units, z, log_k, h, &mean)
+        if plan.stop:
+            return lanes.VP_CALLBACK
     elif totals.hh > 0.0:
         root = sqrt(totals.hh / <double> units)
         mean = totals.h / <double> units / root

@@ -23,6 +23,7 @@ cdef extern from "weights.h" nogil:
         VP_CODE_softplus
         VP_CODE_probit
         VP_CODE_gaussian
+        VP_CODE_two_slope
 
     const double VP_NEVER
     const double VP_LARGEST
@@ -55,6 +56,7 @@ cdef extern from "weights.h" nogil:
         double zero_slopes[2]
         double far_slopes[2]
         int has_far_slopes
+        int far_zeros
         double threshold
 
     ctypedef struct vp_regime:

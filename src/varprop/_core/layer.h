@@ -109,6 +109,7 @@ typedef struct {
     double zero_slopes[2]; /* phi'(0-), phi'(0+) */
     double far_slopes[2];  /* lim phi(x)/x at -inf and +inf */
     int has_far_slopes;
+    int far_zeros;         /* where a far slope is 0, is phi itself exactly 0? */
     double threshold;      /* saturated: |phi'| <= threshold */
 } vp_activation;
 
@@ -123,8 +124,12 @@ typedef struct {
     double threshold;
 } vp_regime;
 
-/* Beyond e^+-82 = 10^+-36, dropping the next term of phi is an error below 1e-17. */
-#define VP_FAR 82.0
+/* K from 10^-240 to 10^240 is evaluated as it stands: the squares of h stay within float64. Beyond,
+ * phi acts by its slopes; its own scales of length and height are far from 10^120. */
+#define VP_FAR 552.6
+/* sqrt(K) as a float64: bounded activations, and those with phi(0) != 0, change no more beyond */
+#define VP_LOWEST (-1300.0)
+#define VP_HIGHEST 692.0
 
 static vp_regime vp_choose_regime(const vp_activation *act, double log_k)
 {
@@ -134,8 +139,12 @@ static vp_regime vp_choose_regime(const vp_activation *act, double log_k)
         return regime;
     }
     const double *slopes = NULL;
-    if (log_k < -VP_FAR && act->at_zero == 0.0)
-        slopes = act->zero_slopes;
+    if (log_k < -VP_FAR && act->at_zero == 0.0) {
+        if (vp_abs(act->zero_slopes[0]) + vp_abs(act->zero_slopes[1]) <= 1e300)
+            slopes = act->zero_slopes;
+        else if (log_k < VP_LOWEST) /* a root's slope at 0 */
+            regime.status = VP_RANGE;
+    }
     if (log_k > VP_FAR) {
         if (!act->has_far_slopes)
             regime.status = VP_RANGE;
@@ -150,8 +159,9 @@ static vp_regime vp_choose_regime(const vp_activation *act, double log_k)
         regime.p1 = slopes[1];
         regime.log_unit = log_k;
     } else {
-        /* bounded far out, or phi(0) != 0: the ends of the clamp act like all beyond them */
-        regime.scale = vp_exp(0.5 * vp_min(vp_max(log_k, -1300.0), 692.0));
+        if (log_k > VP_HIGHEST && act->code < 0)
+            regime.status = VP_RANGE; /* it may grow like a root */
+        regime.scale = vp_exp(0.5 * vp_min(vp_max(log_k, VP_LOWEST), VP_HIGHEST));
     }
     return regime;
 }

@@ -16,10 +16,12 @@ cdef enum:
     LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO
 
 ctypedef int (*Callback)(void* context, double* z, double* h, double* d, int n) noexcept nogil
+ctypedef double (*LogValue)(void* context, double z, double log_k, double* sign) noexcept nogil
 
 cdef struct Plan:
     lanes.vp_activation act
     Callback callback          # NULL: the activation has a kernel
+    LogValue log_value         # ln |phi| and its sign in tails; NULL for kernels and callables
     void (*check_signals)(void* context) noexcept nogil
     void* context
     int stop                   # set once a callback or a signal handler has raised
@@ -115,13 +117,26 @@ cdef inline void add_totals(Totals* into, const Totals* part) noexcept nogil:
 
 cdef inline bint is_lost(const Plan* plan, double hh) noexcept nogil:
     """Whether the sum of squares fell into a tail where float64 says 0 and phi does not."""
-    return hh < 1e-250 and plan.act.degree < 0 and plan.act.code >= 0
+    return (hh < 1e-250 and plan.act.degree < 0
+            and (plan.callback == NULL or plan.log_value != NULL))
+
+
+cdef inline int settle(const Plan* plan, const lanes.vp_regime* regime, double log_k,
+                       Totals* totals) noexcept nogil:
+    """Check the sums, and take back zeros that are the far slope's and not phi's."""
+    if not totals.hh <= 1.7e308:
+        return lanes.VP_RANGE
+    if regime.code == lanes.VP_CODE_two_slope and log_k > 0.0 and not plan.act.far_zeros:
+        totals.zero = 0
+    return lanes.VP_OK
 
 
 cdef inline double log_h(const Plan* plan, double z, double log_k, double* sign) noexcept nogil:
     """ln |phi| of one unit, and the sign of phi."""
     cdef double side = 1.0 if z > 0.0 else -1.0
     cdef int code = plan.act.code
+    if plan.log_value != NULL:
+        return plan.log_value(plan.context, z, log_k, sign)
     sign[0] = side
     if (code == lanes.VP_CODE_sigmoid or code == lanes.VP_CODE_softplus
             or code == lanes.VP_CODE_probit or code == lanes.VP_CODE_gaussian):

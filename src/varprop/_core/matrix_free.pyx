@@ -12,7 +12,7 @@ from libc.string cimport memset
 from varprop._core cimport lanes
 from varprop._core.layer cimport (
     BLOCK, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail, fold_sums,
-    interrupted, is_lost, log_h, open_works, write_row, write_silent_row,
+    interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
 
@@ -173,12 +173,16 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* l
             if parts[block].status != lanes.VP_OK:
                 return parts[block].status
             add_totals(&totals, parts + block)
+    if settle(plan, &regime, log_k, &totals):
+        return lanes.VP_RANGE
     square = totals.hh / <double> units
     log_a[0] = lanes.vp_log_or_never(square) + regime.log_unit
     if square > 0.0:
         mean = totals.h / <double> units / sqrt(square)
     if is_lost(plan, totals.hh):
         log_a[0] = rescue(plan, &mix, layer, trial, log_k, works, &mean)
+        if plan.stop:
+            return lanes.VP_CALLBACK
     return write_row(plan, rows, row, layer, &totals, log_k, log_a[0], mean, died)
 
 

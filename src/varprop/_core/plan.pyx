@@ -30,16 +30,31 @@ cdef int call_back(void* context, double* z, double* h, double* d, int n) noexce
     return 0
 
 
+cdef double to_log_value(void* context, double z, double log_k, double* sign) noexcept with gil:
+    cdef PlanHolder holder = <PlanHolder> context
+    sign[0] = 0.0
+    if holder.plan.stop:
+        return lanes.VP_NEVER
+    try:
+        value, sign[0] = holder.log_value(z, log_k)
+        return value
+    except BaseException as error:
+        holder.error = error
+        holder.plan.stop = 1
+        return lanes.VP_NEVER
+
+
 cdef class PlanHolder:
     """What an engine needs to know of a network and of the streams to use.
 
     ``activation`` is (code, degree, p0, p1, phi(0), left and right slope at 0, left and right far
-    slope or None, threshold of saturation). ``callback(z, h, d)`` fills h and d where there is no
-    kernel (code -1). What it raises, and what a signal handler raises, is left in ``error``.
+    slope or None, whether phi is exactly 0 where a far slope is, threshold of saturation).
+    ``callback(z, h, d)`` fills h and d where there is no kernel (code -1); ``log_value(z, log_k)``
+    gives ln |phi(e^(log_k/2) z)| and its sign, for units that underflow. What it raises, and what a signal handler raises, is left in ``error``.
     """
 
     def __cinit__(self, activation, widths, sigma_w, bias_std, seed, *,
-                  haar=False, uniform_weights=False, uniform_bias=False, callback=None):
+                  haar=False, uniform_weights=False, uniform_bias=False, callback=None, log_value=None):
         cdef int64_t[::1] sizes = np.ascontiguousarray(widths, dtype=np.int64)
         cdef double[::1] gains = np.empty(len(sigma_w))
         cdef double[::1] biases = np.empty(len(bias_std))
@@ -49,7 +64,7 @@ cdef class PlanHolder:
             biases[layer] = 2.0 * lanes.vp_log_or_never(bias_std[layer])
         self.arrays = (sizes.base, gains.base, biases.base)
         memset(&self.plan, 0, sizeof(Plan))
-        code, degree, p0, p1, at_zero, left, right, far, threshold = activation
+        code, degree, p0, p1, at_zero, left, right, far, far_zeros, threshold = activation
         self.plan.act.code = code
         self.plan.act.degree = degree
         self.plan.act.p0 = p0
@@ -61,6 +76,7 @@ cdef class PlanHolder:
         if far is not None:
             self.plan.act.far_slopes[0] = far[0]
             self.plan.act.far_slopes[1] = far[1]
+        self.plan.act.far_zeros = far_zeros
         self.plan.act.threshold = threshold
         self.plan.widths = &sizes[0]
         self.plan.log_gain = &gains[0]
@@ -74,6 +90,9 @@ cdef class PlanHolder:
         self.plan.context = <void*> self
         if callback is not None:
             self.plan.callback = call_back
+        self.log_value = log_value
+        if log_value is not None:
+            self.plan.log_value = to_log_value
 
     def move_to(self, int64_t first_trial):
         """The number of the trial in the next call's first row."""
