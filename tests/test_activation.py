@@ -380,7 +380,8 @@ def test_callables():
     assert act.formula is None
     assert act == Activation.from_callable(cubic, cubic_slope)
     assert hash(act) == hash(Activation.from_callable(cubic, cubic_slope))
-    assert act != Activation.from_callable(lambda x: cubic(x), cubic_slope, "cubic")
+    assert act == Activation.from_callable(lambda x: cubic(x), cubic_slope, "cubic")
+    assert act != Activation.from_callable(np.tanh, lambda x: 1 / np.cosh(x) ** 2, "cubic")
     assert (act.at_zero, act.at_infinity, act.max_slope) == ((0.0, 1.0, 1.0), None, np.inf)
     np.testing.assert_array_equal(act([1.0, 2.0]), [1.1, 2.8])
     np.testing.assert_allclose(act.derivative([[1.0], [2.0]]), [[1.3], [2.2]])

@@ -115,12 +115,14 @@ def test_json_round_trip_of_the_rest(options):
     assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
 
 
-def test_a_callable_is_kept_by_name_only():
+def test_a_callable_is_kept_by_name_and_fingerprint():
     network = Network(2, 5, act=(np.tanh, lambda x: 1 / np.cosh(x) ** 2))
     data = json.loads(json.dumps(network.to_dict()))
-    assert data["act"] == {"callable": "tanh"}
+    assert data["act"] == {"callable": "tanh", "fingerprint": network.act.fingerprint}
     again = Network.from_dict(data)
-    assert again != network
+    assert again == network
+    data["act"]["fingerprint"] = Network(2, 5, act=(np.sin, np.cos)).act.fingerprint
+    assert Network.from_dict(data) != network
     assert "'tanh'" in repr(again)
     with pytest.raises(ValueError, match="was a Python callable"):
         again.act([1.0])

@@ -421,3 +421,21 @@ def test_propagation_is_hashable_by_nobody() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(propagation())
     assert isinstance(propagation(), Propagation)
+
+
+def test_callables_of_one_name_but_other_values_do_not_merge(tmp_path):
+    import varprop
+
+    def run(act, first):
+        return varprop.simulate(depth=2, width=9, act=act, trials=3, first_trial=first)
+
+    def of(f, slope):
+        return varprop.Activation.from_callable(f, slope, "mine")
+
+    tanh = of(np.tanh, lambda x: 1 / np.cosh(x) ** 2)
+    run(tanh, 0).save(tmp_path / "a")
+    run(of(np.sin, np.cos), 3).save(tmp_path / "b")
+    a, b = varprop.load(tmp_path / "a"), varprop.load(tmp_path / "b")
+    with pytest.raises(ValueError, match="network"):
+        _ = a + b
+    assert (a + run(tanh, 3)).trials == 6

@@ -55,6 +55,8 @@ class Activation:
     parity : "odd", "even" or None
     oscillates : bool
         Whether φ is built with sin, cos or tan.
+    fingerprint : str
+        Of a callable: a digest of its values and slopes, by which files know it again.
 
     Examples
     --------
@@ -77,11 +79,12 @@ class Activation:
     max_slope: float = math.inf
     parity: str | None = None
     oscillates: bool = False
+    fingerprint: str = ""
     _function: Callable[[Array], Any] | None = field(default=None)
     _slope: Callable[[Array], Any] | None = field(default=None)
 
     def _key(self) -> tuple[object, ...]:
-        return (self.name, self.formula, self.parameters, id(self._function), id(self._slope))
+        return (self.name, self.formula, self.parameters, self.fingerprint)
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Activation) else NotImplemented
@@ -309,12 +312,23 @@ class Activation:
             name = getattr(f, "__name__", type(f).__name__)
         points = tuple(sorted({_parameter(name, "kinks", kink, False) for kink in kinks}))
         facts = _probe.of_callable(f, derivative, name, points)
-        return cls(name=name, formula=None, _function=f, _slope=derivative, **vars(facts))
+        act = cls(name=name, formula=None, _function=f, _slope=derivative, **vars(facts))
+        object.__setattr__(act, "fingerprint", _fingerprint(act))
+        return act
 
     @classmethod
-    def placeholder(cls, name: str) -> Activation:
+    def placeholder(cls, name: str, fingerprint: str = "") -> Activation:
         """The record of a callable that was not kept; calling it says so."""
-        return cls(name=name, formula=None)
+        return cls(name=name, formula=None, fingerprint=fingerprint)
+
+
+def _fingerprint(act: Activation) -> str:
+    """SHA-256 of φ and φ′ on a grid, to nine digits: the last ones may differ by machine."""
+    from hashlib import sha256
+
+    grid = np.linspace(-10, 10, 401)
+    values = np.concatenate([act(grid), act.derivative(grid)])
+    return sha256(" ".join(f"{v:.8e}" for v in values).encode()).hexdigest()
 
 
 def _is_function(name: str) -> bool:

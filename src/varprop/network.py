@@ -152,7 +152,9 @@ class Network:
         return f"Network({', '.join(parts)})"
 
     def to_dict(self) -> dict[str, Any]:
-        """The network as plain dicts, lists, numbers and strings; a callable keeps its name only.
+        """The network as plain dicts, lists, numbers and strings.
+
+        A callable keeps just its name and fingerprint.
 
         Examples
         --------
@@ -160,12 +162,13 @@ class Network:
         True
         """
         callable_only = self.act.formula is None
+        kept = {"callable": self.act.name, "fingerprint": self.act.fingerprint}
         scheme = {name: getattr(self.scheme, name) for name in _SCHEME_FIELDS}
         return {
             "depth": self.depth,
             "width": self.width,
             "widths": list(self._widths) or None,
-            "act": {"callable": self.act.name} if callable_only else str(self.act),
+            "act": kept if callable_only else str(self.act),
             "scheme": scheme,
             "sigma_b": self.sigma_b,
         }
@@ -187,9 +190,14 @@ class Network:
             raise ValueError(f"a network's dict has the keys {sorted(keys)}, not {given}")
         act, scheme = data["act"], data["scheme"]
         if isinstance(act, Mapping):
-            if set(act) != {"callable"} or not isinstance(act["callable"], str):
-                raise ValueError(f"an activation's dict is {{'callable': name}}, not {dict(act)!r}")
-            act = Activation.placeholder(act["callable"])
+            if set(act) != {"callable", "fingerprint"} or not all(
+                isinstance(value, str) for value in act.values()
+            ):
+                raise ValueError(
+                    f"an activation's dict has a name under 'callable' and a 'fingerprint', "
+                    f"not {dict(act)!r}"
+                )
+            act = Activation.placeholder(act["callable"], act["fingerprint"])
         if not isinstance(scheme, Mapping) or set(scheme) != set(_SCHEME_FIELDS):
             raise ValueError(f"a scheme's dict has the keys {list(_SCHEME_FIELDS)}, not {scheme!r}")
         return cls(
