@@ -10,8 +10,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.layer cimport (
-    BLOCK, MEAN, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail, fold_sums,
-    interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
+    BLOCK, MEAN, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail,
+    fold_sums, interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
 

@@ -50,11 +50,13 @@ cdef class PlanHolder:
     ``activation`` is (code, degree, p0, p1, phi(0), left and right slope at 0, left and right far
     slope or None, whether phi is exactly 0 where a far slope is, threshold of saturation).
     ``callback(z, h, d)`` fills h and d where there is no kernel (code -1); ``log_value(z, log_k)``
-    gives ln |phi(e^(log_k/2) z)| and its sign, for units that underflow. What it raises, and what a signal handler raises, is left in ``error``.
+    gives ln |phi(e^(log_k/2) z)| and its sign, for units that underflow. What they raise, and what
+    a signal handler raises, is left in ``error``.
     """
 
     def __cinit__(self, activation, widths, sigma_w, bias_std, seed, *,
-                  haar=False, uniform_weights=False, uniform_bias=False, callback=None, log_value=None):
+                  haar=False, uniform_weights=False, uniform_bias=False, callback=None,
+                  log_value=None):
         cdef int64_t[::1] sizes = np.ascontiguousarray(widths, dtype=np.int64)
         cdef double[::1] gains = np.empty(len(sigma_w))
         cdef double[::1] biases = np.empty(len(bias_std))
