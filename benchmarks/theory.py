@@ -12,9 +12,19 @@ from collections.abc import Callable
 import numpy as np
 
 import varprop
-from varprop.theory import derive, log_relative_variance, predict, variance_map
+from varprop.activation import Activation
+from varprop.theory import (
+    derive,
+    gradient_map,
+    log_relative_variance,
+    mean_map,
+    predict,
+    variance_map,
+)
+from varprop.theory.tabulated import tabulated
 
 TURNS = 5
+COLD = ("gelu", "elu", "erf", "hardtanh", "tanh", "softplus", "silu", "mish")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -47,6 +57,20 @@ def main() -> None:
     print(f"{'work':<48}{'over the yardstick':>20}{'ms':>10}")
     for name, median in zip(works, (unit, *rest), strict=True):
         print(f"{name:<48}{median / unit:>20.2f}{1e3 * median:>10.2f}")
+    cold(k)
+
+
+def cold(k: np.ndarray) -> None:
+    """Maps of 10^4 points with no panel made yet: ms, and how the map is known."""
+    print(f"\n{'cold, 10^4 points':<16}{'Q':>8}{'V':>8}{'mean':>8}{'dQ/dK':>8}  kind of Q")
+    for name in COLD:
+        row = []
+        for work in (variance_map, gradient_map, mean_map, lambda act: variance_map(act).slope):
+            tabulated.cache_clear()
+            f = work(Activation.parse(name))
+            row.append(1e3 * seconds(lambda f=f: f(k)))
+        kind = variance_map(name).kind
+        print(f"{name:<16}" + "".join(f"{ms:>8.1f}" for ms in row) + f"  {kind}")
 
 
 if __name__ == "__main__":

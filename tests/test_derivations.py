@@ -6,16 +6,15 @@ import dataclasses
 import json
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 import sympy
 
 from varprop.network import Network
 from varprop.theory import (
     CheckError,
-    Derivation,
     Mean,
     NormalDensity,
     Step,
@@ -25,53 +24,85 @@ from varprop.theory import (
     relative_variance,
     variance_map,
 )
-from varprop.theory.document import power_of_ten
 from varprop.theory.gaussian import K, x
+from varprop.theory.notation import Rounded
+from varprop.theory.proof import compare_sides
 
+FORMULAS = ("x**3", "elu(1.5)", "sin(x)+x/2", "tanh(2*x)+x/10", "x*Phi(x)", "heaviside")
 ALL = {derivation.name: derivation for derivation in derivations()}
+CHECKED = ALL | {formula: derive(formula) for formula in FORMULAS}
 STEPS = [
     pytest.param(step, id=f"{name}-{number}")
-    for name, derivation in ALL.items()
+    for name, derivation in CHECKED.items()
     for number, step in enumerate(derivation.equations(), 1)
 ]
 PUBLISHED = {
     row["id"]: row
     for row in json.loads((Path(__file__).parent / "data" / "published.json").read_text())
 }
+WRONG = "is false|neither proved nor evaluated"
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_holds(step):
-    assert step.check() == "proved"
+    assert re.fullmatch(
+        "proved|confirmed to 30 digits at ([235] random points|the one point there is)"
+        "|confirmed to the digits shown",
+        step.check(),
+    )
     assert step.why
     assert step.title
 
 
-def changes(expr):
-    """The expression with one sign, factor, exponent or number changed, in every place."""
-    yield -expr
-    yield 2 * expr
-    yield expr + 1
+@pytest.mark.parametrize("name", ["linear", "relu", "uniform_range", "x**3"])
+def test_simple_derivations_are_proved_throughout(name):
+    assert set(CHECKED[name].check()) <= {"proved", "confirmed to the digits shown"}
+
+
+def term_flips(expr):
+    """The expression with the sign of one summand changed, of every sum in it."""
+    for node in sympy.preorder_traversal(expr):
+        if node.is_Add:
+            for term in node.args:
+                yield expr.xreplace({node: node - 2 * term})
+
+
+def number_changes(expr):
+    """The expression with one number negated or made larger by 1, wherever it stands."""
     for node in {n for n in sympy.preorder_traversal(expr) if n.is_Number and n != 0}:
-        yield expr.xreplace({node: -node})
-        yield expr.xreplace({node: node + 1})
+        for other in (-node, node + 1):
+            with suppress(ValueError):  # a derivative of order -1 is no expression
+                yield expr.xreplace({node: other})
+
+
+def changes(expr):
+    yield from (-expr, 2 * expr, expr + 1)
+    if isinstance(expr, Rounded):
+        yield Rounded(sympy.N(expr.doit() + 2 * expr.half_unit(), 15))
+    else:
+        yield from term_flips(expr)
+        yield from number_changes(expr)
+
+
+def means_something_else(changed, right):
+    """Not a change that changes nothing: |-2|, the value of a step function at its step, ..."""
+    return changed != right and compare_sides(changed, right) != "proved"
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_changed_step_is_caught(step):
     for changed in changes(step.right):
-        if changed != step.right:
-            with pytest.raises(CheckError, match="is false"):
+        if means_something_else(changed, step.right):
+            with pytest.raises(CheckError, match=WRONG):
                 dataclasses.replace(step, right=changed).check()
     for changed in (-step.left, 2 * step.left, step.left + 1, step.left / 3):
-        with pytest.raises(CheckError, match="is false"):
+        with pytest.raises(CheckError, match=WRONG):
             dataclasses.replace(step, left=changed).check()
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_derivation_with_one_wrong_step_fails_as_a_whole(name):
     derivation = ALL[name]
-    assert set(derivation.check()) == {"proved"}
     assert len(derivation.check()) == len(derivation.steps) + 1
     for number, step in enumerate(derivation.steps):
         wrong = dataclasses.replace(step, right=-step.right)
@@ -104,7 +135,7 @@ def test_confirmation_at_random_points_of_symbols():
     hard = sympy.exp(-a * x) / (1 + x**4)
     left, right = (sympy.Integral(f, (x, 0, 1)) for f in (hard, hard.subs(x, 1 - x)))
     assert Step(left * n, n * right, "x -> 1 - x").check() == (
-        "confirmed to 30 digits at 5 random points"
+        "confirmed to 30 digits at 3 random points"
     )
     with pytest.raises(CheckError, match="is false: at"):
         Step(left * n, -n * right, "x -> 1 - x").check()
@@ -149,64 +180,3 @@ def test_the_scatter_is_the_one_that_compare_uses():
     assert math.exp(50 * math.log1p(relative_variance("linear", 0.0) / 100)) == pytest.approx(
         linear
     )
-
-
-# --- documents ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_documents(name, tmp_path):
-    derivation = ALL[name]
-    text = derivation.markdown()
-    assert text.startswith(f"# {derivation.title}\n")
-    for heading in ("Why one would care", "What is assumed", "In numbers", "Sources"):
-        assert f"\n## {heading}\n" in text
-    equations = len(derivation.steps) + 1
-    assert text.count("$$\n") == 2 * equations
-    assert text.count("*Proved symbolically.*") == equations
-    assert text.count("$") % 2 == 0
-    assert text.count("{") == text.count("}")
-    assert f"`varprop derive {name} -o {name}.md`" in text
-    for package in ("SymPy", "mpmath", "NumPy", "varprop"):
-        assert package in text.splitlines()[-1]
-    assert text == derive(name).markdown()
-    derivation.write(tmp_path / "out.md")
-    assert (tmp_path / "out.md").read_text(encoding="utf-8") == text
-
-
-def cells(text, label):
-    (line,) = (line for line in text.splitlines() if line.startswith(f"| {label}"))
-    return [cell.strip() for cell in line.strip("|").split("|")][1:]
-
-
-def test_numbers_in_the_documents():
-    relu = derive("relu").markdown()
-    assert cells(relu, "$2/n$ (`he`)") == ["$1$", "$1$", "$1$"]
-    exact = [power_of_ten(-depth * math.log(2)) for depth in (10, 50, 200)]
-    assert cells(relu, "$1/n$") == exact
-    assert exact[2] == r"$6.22\times 10^{-61}$"
-    linear = derive("linear").markdown()
-    assert cells(linear, "variance $1/n$") == ["$1$"] * 4
-    assert cells(linear, r"variance $1/\sqrt n$")[1:] == ["$10^{15}$", "$10^{75}$", "$10^{300}$"]
-    thirds = [power_of_ten(-depth * math.log(3)) for depth in (1, 10, 50, 200)]
-    assert cells(linear, r"range $\pm 1/\sqrt n$") == thirds
-
-
-def test_power_of_ten():
-    for value in (1.0, 2.5, 0.001, 999.0, 1e-4, 1e5, 9.999e7, 3.14159e-300):
-        text = power_of_ten(float(np.log(value))).strip("$").replace(r"\times 10^", "e")
-        number = float(re.sub(r"^10\^", "1e", text).replace("{", "").replace("}", ""))
-        assert number == pytest.approx(value, rel=6e-3)
-    assert power_of_ten(-math.inf) == "$0$"
-    assert power_of_ten(-5000.0) == r"$3.37\times 10^{-2172}$"
-
-
-def test_writing_elsewhere_and_unknown_names(tmp_path):
-    for name in ("relu.html", "relu", "relu.pdf"):
-        with pytest.raises(ValueError, match="Markdown"):
-            derive("relu").write(tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="Did you mean 'relu'\\? Known: linear, relu"):
-        derive("rellu")
-    assert isinstance(derive("relu"), Derivation)
-    assert repr(derive("linear")) == "Derivation('linear', 9 steps)"

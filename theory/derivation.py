@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sympy
 from sympy import Expr
 
-from .proof import compare_sides
+from .figure import Figure
+from .latex import equation, latex
+from .notation import Rounded, SeriesOf
+from .proof import Range, compare_sides
+
+if TYPE_CHECKING:
+    from .formats import Painter
 
 __all__ = ["CheckError", "Derivation", "Step", "Table"]
 
@@ -35,6 +41,9 @@ class Step:
         The reason, as a teacher would give it (Markdown, LaTeX between ``$``).
     title : str
         A short heading.
+    ranges : tuple of (symbol, lo, hi)
+        Where the equation holds, for symbols that may not be just anything: random points are
+        drawn there.
 
     Examples
     --------
@@ -49,6 +58,7 @@ class Step:
     right: Expr
     why: str
     title: str = ""
+    ranges: tuple[Range, ...] = ()
 
     def check(self) -> str:
         """Prove the equation, or confirm it at random points.
@@ -63,12 +73,12 @@ class Step:
         CheckError
             If the two sides differ; the text gives a point and both values.
         """
-        outcome = compare_sides(self.left, self.right)
+        outcome = compare_sides(self.left, self.right, self.ranges)
         if isinstance(outcome, str):
             return outcome
         point, a, b = outcome
         name = f"step {self.title!r}" if self.title else "step"
-        if not (a.is_number and b.is_number):
+        if a is None or b is None:
             raise CheckError(f"{name}: {self} can be neither proved nor evaluated")
         raise CheckError(
             f"{name}: {self} is false: at {point} its sides are {sympy.N(a, 15)} and "
@@ -79,8 +89,12 @@ class Step:
         return f"{self.left} = {self.right}"
 
     def latex(self) -> str:
-        """The equation in LaTeX."""
-        return f"{sympy.latex(self.left)} = {sympy.latex(self.right)}"
+        """The equation in LaTeX; a rounded right side has ≈, a series its O(...)."""
+        sign = r"\approx" if isinstance(self.right, Rounded) else "="
+        rest = ""
+        if isinstance(self.left, SeriesOf):
+            rest = rf" + O\left({latex(self.left.remainder())}\right)"
+        return equation(self.left, self.right, sign=sign, rest=rest)
 
 
 @dataclass(frozen=True)
@@ -120,6 +134,8 @@ class Derivation:
         What follows for someone who trains networks.
     sources : tuple of str
         Where it was first said.
+    figures : tuple of Figure
+        Pictures of it, as data.
 
     Examples
     --------
@@ -138,6 +154,7 @@ class Derivation:
     tables: tuple[Table, ...]
     in_practice: str
     sources: tuple[str, ...]
+    figures: tuple[Figure, ...] = ()
 
     def __repr__(self) -> str:
         return f"Derivation({self.name!r}, {len(self.steps)} steps)"
@@ -163,22 +180,24 @@ class Derivation:
 
         return markdown(self)
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the document to a file.
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows."""
+        return self.markdown()
 
-        Parameters
-        ----------
-        path : path-like
-            A name that ends in ``.md``.
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        draw: Painter | None = None,
+        link: str | None = None,
+    ) -> None:
+        """Write the document to a file; parameters and errors as of `formats.write`.
 
-        Raises
-        ------
-        ValueError
-            For any other ending.
+        Examples
+        --------
+        >>> from varprop.theory import derive
+        >>> derive("relu").write("relu.ipynb")
         """
-        target = Path(path)
-        if target.suffix != ".md":
-            raise ValueError(
-                f"can't write {target.name!r}: documents are written as Markdown (.md) only"
-            )
-        target.write_text(self.markdown(), encoding="utf-8")
+        from .formats import write
+
+        write(self, path, draw=draw, link=link)

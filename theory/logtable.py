@@ -1,35 +1,20 @@
-"""ln of a positive map as a function of ln K, anywhere: panels in the middle, power laws outside.
-
-Q(K) = E phi(sqrt(K) z)^2 is analytic in K for |arg K| < pi/2 whatever the kinks of phi, so
-ln Q is smooth in u = ln K: a Chebyshev series on panels of width 2 converges like 3.4^-n.
-Panels are made when first needed and checked by their last coefficients.
-"""
+"""ln of a positive map by ln K, anywhere: panels in the middle, power laws outside."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .panels import Panels
 
 __all__ = ["LogTable", "PowerLaw"]
 
 Array = NDArray[np.float64]
 
-_DEGREE = 30
-_WIDTH = 2.0
 _GOOD = 3e-13  # the last coefficients of a panel that may be used
-_FINEST = 6  # halvings of a panel before its points are evaluated one by one
-
-
-def _clenshaw(series: Any, t: Any) -> Any:
-    """A Chebyshev series at t: the same operations for a float and for an array."""
-    twice, above, before = 2 * t, 0.0, 0.0
-    for c in series[:0:-1]:
-        above, before = c + twice * above - before, above
-    return series[0] + t * above - before
 
 
 class PowerLaw:
@@ -64,6 +49,8 @@ class LogTable:
         The law below `start`, where it is known; by default it is measured.
     slack : float
         How far a measured slope may be from a multiple of 1/2.
+    check_above : callable, optional
+        Given the slope measured at `stop`; raises ValueError if it can't hold further out.
 
     Notes
     -----
@@ -87,10 +74,11 @@ class LogTable:
         name: str,
         below: PowerLaw | None = None,
         slack: float = 1e-7,
+        check_above: Callable[[float], None] | None = None,
     ) -> None:
-        self._slack = slack
+        self._slack, self._check_above = slack, check_above
         self._log_map, self._start, self._stop, self._name = log_map, start, stop, name
-        self._panels: dict[tuple[int, int], list[float] | None] = {}
+        self._panels = Panels(lambda u: (log_map(u), np.zeros_like(u)), _GOOD, absolute=True)
         self._laws: dict[bool, PowerLaw] = {}
         self._below = below
 
@@ -121,47 +109,20 @@ class LogTable:
                     f"ln K = {end:.4g} (its slope there is {slope:.6g}, not a multiple of 1/2); "
                     f"allowed are ln K from {self._start:.4g} to {self._stop:.4g}"
                 )
+            if above and self._check_above is not None:
+                self._check_above(nearest)
             self._laws[above] = PowerLaw(end, far, nearest)
         return self._laws[above]
 
-    def _nodes(self, key: tuple[int, int]) -> Array:
-        level, index = key
-        width = _WIDTH / 2**level
-        t = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
-        nodes: Array = (index + 0.5 + t / 2) * width
-        return nodes
-
-    def _make(self, keys: Sequence[tuple[int, int]]) -> None:
-        """Compute the panels that are missing, all in one call."""
-        missing = [key for key in keys if key not in self._panels]
-        if not missing:
-            return
-        heights = self._log_map(np.concatenate([self._nodes(key) for key in missing]))
-        order = np.arange(_DEGREE + 1)
-        angle = np.pi * np.outer(order, order + 0.5) / (_DEGREE + 1)
-        columns = heights.reshape(len(missing), -1).T
-        base = columns[_DEGREE // 2].copy()  # taken out, so that rounding is relative to the rest
-        series = np.cos(angle) @ (columns - base) * (2 / (_DEGREE + 1))
-        series[0] = series[0] / 2 + base
-        tails = np.abs(series[-4:]).max(axis=0)
-        for key, column, tail in zip(missing, series.T, tails, strict=True):
-            scale = max(1.0, float(np.abs(column).max()))
-            good = bool(tail <= _GOOD * scale)
-            self._panels[key] = column.tolist() if good else None
+    def power(self, above: bool) -> float:
+        """The power of K that f goes like beyond `stop` (or before `start`)."""
+        return self._law(above).slope
 
     def at(self, u: float) -> float:
         """ln f at one ln K, the quick way; the same number as the array call gives."""
         if u > self._stop or u < self._start:
             return float(self._law(u > self._stop)(u))
-        for level in range(_FINEST + 1):
-            width = _WIDTH / 2**level
-            key = (level, math.floor(u / width))
-            if key not in self._panels:
-                self._make([key])
-            panel = self._panels[key]
-            if panel is not None:
-                return float(_clenshaw(panel, 2 * (u / width - key[1]) - 1))
-        return float(self._log_map(np.array([u]))[0])
+        return self._panels.at(u)
 
     def __call__(self, log_k: Array) -> Array:
         """ln f at an array of finite ln K."""
@@ -172,27 +133,6 @@ class LogTable:
             there = outside & ((u > self._stop) == above)
             if there.any():
                 out[there] = self._law(above)(u[there])
-        left = np.flatnonzero(~outside)
-        for level in range(_FINEST + 1):
-            if not len(left):
-                break
-            left = self._level(level, u, out, left)
-        if len(left):
-            out[left] = self._log_map(u[left])
+        if not outside.all():
+            out[~outside] = self._panels(u[~outside])[0]
         return out.reshape(np.shape(log_k))
-
-    def _level(self, level: int, u: Array, out: Array, left: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Evaluate the points whose panel of this size is good; return the others."""
-        scaled = u[left] / (_WIDTH / 2**level)
-        index = np.floor(scaled)
-        found, which = np.unique(index, return_inverse=True)
-        keys = [(level, int(i)) for i in found]
-        self._make(keys)
-        panels = [self._panels[key] for key in keys]
-        good = np.array([panel is not None for panel in panels])
-        series = np.array([panel or [0.0] * (_DEGREE + 1) for panel in panels])
-        t = 2 * (scaled - index) - 1
-        use = good[which]
-        out[left[use]] = _clenshaw(series[which].T, t)[use]
-        others: NDArray[np.intp] = left[~use]
-        return others

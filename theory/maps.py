@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from varprop.activation import Activation
 
 from .basemap import Map, PositiveMap
-from .moments import jumps
+from .quantity import jumps
 
 __all__ = [
     "FourthMoment",
@@ -32,6 +34,31 @@ class VarianceMap(PositiveMap):
     """
 
     quantity = "variance"
+
+    def curvature(self, variance: ArrayLike) -> Any:
+        """d^2Q/dK^2 = E phi^2 (z^4 - 6 z^2 + 3) / (4 K^2), which bends the mean at finite width.
+
+        Parameters
+        ----------
+        variance : array_like
+            Variances K, finite and > 0.
+
+        Returns
+        -------
+        float or ndarray
+            Good to 1e-11, relative to itself and to Q/K^2, whichever is smaller.
+
+        Raises
+        ------
+        ValueError
+            For K that is not finite and > 0.
+
+        Examples
+        --------
+        >>> round(variance_map("tanh").curvature(1e-6), 4)
+        -4.0
+        """
+        return self._derived(2, variance)
 
 
 class GradientMap(PositiveMap):

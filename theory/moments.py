@@ -1,171 +1,91 @@
-"""The expectations of an activation that everything else is made of.
+"""The expectations of an activation, each with an error bound.
 
-`moment` asks the quadrature in float64. Where digits cancel (the mean of mish at K = 1e-8) or
-many waves do (sin at K = 1e8), it asks a closed form or 40-digit quadrature of the formula.
+`moment` asks the quadrature in float64. Where digits cancel (the mean of mish at K = 1e-8) it asks
+the series at small and large K, then the closed form, then 40-digit arithmetic, and keeps what has
+the smallest bound. Where many waves cancel (sin at K = 1e8) the closed form is asked first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import partial
 
-import mpmath
 import numpy as np
-import sympy
 from numpy.typing import ArrayLike, NDArray
 
 from varprop.activation import Activation
 
-from .gaussian import K, NotClosed, Piece, derivative, gaussian_expectation, pieces, x
+from .enclosure import enclose
+from .expansions.ends import large_variance, small_variance
+from .gaussian import NotClosed
+from .precise import closed_form, precise
 from .quadrature import Expectation, expectation
+from .quantity import QUANTITIES, Quantity, jumps
 
-__all__ = ["QUANTITIES", "Quantity", "jumps", "moment", "quantity_pieces"]
+__all__ = ["QUANTITIES", "asked", "jumps", "moment"]
 
 Array = NDArray[np.float64]
 
-_GOOD = 5e-13  # relative bound at which float64 is good enough
-_DIGITS = 40
+# Relative bounds beyond which the next source is asked: a cheap one soon, a slow one late.
+_CHEAP = 5e-14
+_SLOW = (5e-13, 1e-11, 3e-11)  # by the order of the derivative
 _EPS = float(np.finfo(float).eps)
 _TINY = 5e-324
+_NOTHING = 1e-300  # no value is that small but where it falls off like exp(-K)
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """One of the expectations: E phi(x)^power, or E phi'(x)^power.
+class _Found:
+    """The best values so far, and where they are not good enough yet."""
 
-    Examples
-    --------
-    >>> QUANTITIES["fourth"].power
-    4
-    """
+    def __init__(self, variances: Array) -> None:
+        self.variances = variances
+        self.value = np.zeros_like(variances)
+        self.bound = np.full_like(variances, np.inf)
 
-    name: str
-    power: int
-    of_derivative: bool = False
+    def wanting(self, good: float) -> NDArray[np.intp]:
+        """Where the bound is worse than `good`, relative to the value."""
+        return np.flatnonzero(~(self.bound <= good * np.abs(self.value) + _NOTHING))
 
-    def integrand(self, act: Activation) -> Callable[[Array], Array]:
-        """The vectorised function whose expectation is taken."""
-        base = act.derivative if self.of_derivative else act
-        if self.power == 1:
-            return lambda at: np.asarray(base(at), dtype=float)
-        if self.power == 2:
-            return lambda at: np.square(base(at))
-        return lambda at: np.square(np.square(base(at)))
-
-
-QUANTITIES = {
-    q.name: q
-    for q in (
-        Quantity("variance", 2),
-        Quantity("gradient", 2, of_derivative=True),
-        Quantity("mean", 1),
-        Quantity("fourth", 4),
-    )
-}
+    def improve(self, source: Callable[[Array], Expectation], where: NDArray[np.intp]) -> None:
+        """Ask a source; of two values that agree, the one with the better bound wins."""
+        if not len(where):
+            return
+        found = source(self.variances[where])
+        value, bound = np.asarray(found.value), np.asarray(found.bound)
+        agree = np.abs(value - self.value[where]) <= bound + self.bound[where]
+        better = agree & (bound < self.bound[where])
+        self.value[where[better]], self.bound[where[better]] = value[better], bound[better]
 
 
-def jumps(act: Activation) -> tuple[float, ...]:
-    """The kinks at which the activation itself jumps, so that its slope is infinite.
-
-    Examples
-    --------
-    >>> jumps(Activation.parse("sign")), jumps(Activation.parse("relu"))
-    ((0.0,), ())
-    """
-    found = []
-    for kink in act.kinks:
-        step = 1e-7 * max(1.0, abs(kink))
-        near = np.asarray(act(kink + step * np.array([-1.0, -0.5, 0.5, 1.0])))
-        # A slope makes the inner gap as wide as the two outer ones together; a jump far wider.
-        inner = abs(near[2] - near[1])
-        outer = abs(near[1] - near[0]) + abs(near[3] - near[2])
-        if inner > 1e-6 * max(1.0, float(np.abs(near).max())) and inner > 10 * outer:
-            found.append(float(kink))
-    return tuple(found)
+def asked(name: str) -> Quantity:
+    """The quantity of that name; ValueError for an unknown one."""
+    if name not in QUANTITIES:
+        raise ValueError(f"unknown quantity {name!r}; allowed are {', '.join(QUANTITIES)}")
+    return QUANTITIES[name]
 
 
-def quantity_pieces(act: Activation, quantity: Quantity) -> list[Piece]:
-    """The integrand as symbolic pieces, its numbers exactly those of the float64 twin.
-
-    Raises
-    ------
-    ValueError
-        If the activation has no formula, or its derivative is singular.
-    NotClosed
-        If the formula can't be split into pieces.
-
-    Examples
-    --------
-    >>> quantity_pieces(Activation.parse("relu"), QUANTITIES["variance"])
-    [(-oo, 0, 0), (0, oo, x**2)]
-    """
-    formula = act.sympy()
-    formula = formula.xreplace({f: sympy.Rational(float(f)) for f in formula.atoms(sympy.Float)})
-    parts = derivative(formula) if quantity.of_derivative else list(pieces(formula))
-    return [(lo, hi, expr**quantity.power) for lo, hi, expr in parts]
-
-
-@lru_cache(maxsize=512)
-def _precise(act: Activation, name: str) -> Callable[[float], tuple[Any, Any]] | None:
-    """K -> (value, error) to 20 digits or more, or None if there is no formula to work with."""
+def _closed(act: Activation, quantity: Quantity, k: Array) -> Expectation:
     try:
-        parts = quantity_pieces(act, QUANTITIES[name])
-    except (ValueError, NotClosed):
-        return None
-    try:
-        closed = sympy.lambdify(K, gaussian_expectation(parts), "mpmath")
-    except NotClosed:
-        functions = [(lo, hi, sympy.lambdify(x, expr, "mpmath")) for lo, hi, expr in parts]
-        return lambda variance: _integrate(functions, variance)
-
-    def by_closed_form(variance: float) -> tuple[Any, Any]:
-        with mpmath.workdps(60):
-            first = mpmath.mpf(closed(mpmath.mpf(variance)))
-        with mpmath.workdps(160):
-            second = mpmath.mpf(closed(mpmath.mpf(variance)))
-            return second, abs(first - second)
-
-    return by_closed_form
+        return enclose(closed_form(act, quantity), k)
+    except (NotClosed, ValueError):
+        return Expectation(np.zeros_like(k), np.full_like(k, np.inf))
 
 
-def _integrate(functions: list[tuple[Any, Any, Any]], variance: float) -> tuple[Any, Any]:
-    with mpmath.workdps(_DIGITS):
-        s = mpmath.sqrt(mpmath.mpf(variance))
-        total, error, reach = mpmath.mpf(0), mpmath.mpf(0), mpmath.mpf(14)
-        # mpmath's accuracy is absolute, so the integrand is brought to a size of about 1 first.
-        size = max(abs(f(side * s)) for side, (_, _, f) in ((-1, functions[0]), (1, functions[-1])))
-        size = size or mpmath.mpf(1)
-        ladder = [mpmath.mpf(2) ** j / s for j in range(-1, 64) if mpmath.mpf(2) ** j < reach * s]
-        marks = {mpmath.mpf(0), reach / 2, -reach / 2, *ladder, *(-m for m in ladder)}
-        for lo, hi, function in functions:
-            a = -reach if lo == -sympy.oo else max(-reach, mpmath.mpf(lo) / s)
-            b = reach if hi == sympy.oo else min(reach, mpmath.mpf(hi) / s)
-            if a >= b:
-                continue
-            points = [a, *sorted(m for m in marks if a < m < b), b]
-            part, slack = mpmath.quad(
-                lambda z, f=function: f(s * z) / size * mpmath.npdf(z), points, error=True
-            )
-            total, error = total + part, error + slack
-        return total * size, error * size
+def _precise(act: Activation, quantity: Quantity, k: Array) -> Expectation:
+    value, bound = np.zeros_like(k), np.full_like(k, np.inf)
+    function = precise(act, quantity)
+    if function is not None:
+        for i, variance in enumerate(k):
+            exact, error = function(float(variance))
+            value[i] = float(exact)
+            bound[i] = float(error) + _EPS * abs(float(exact)) + (_TINY if exact else 0.0)
+    return Expectation(value, bound)
 
 
-def _sharpen(
-    act: Activation, name: str, variances: Array, found: Expectation
-) -> tuple[Array, Array]:
-    """Values and bounds, with those replaced that float64 could not settle."""
-    value, bound = np.ravel(found.value), np.ravel(found.bound)
-    for i in np.flatnonzero(bound > _GOOD * np.abs(value)):
-        precise = _precise(act, name)
-        if precise is None:
-            break
-        exact, error = precise(float(variances[i]))
-        better = float(error) + _EPS * abs(float(exact)) + (_TINY if exact else 0.0)
-        if better < bound[i]:
-            value[i], bound[i] = float(exact), better
-    return value, bound
+def _quadrature(act: Activation, quantity: Quantity, k: Array) -> Expectation:
+    scale = min(1.0, 1.0 / act.max_slope) if 0 < act.max_slope < np.inf else 1.0
+    f, weight = quantity.integrand(act), quantity.weight(act)
+    return expectation(f, k, kinks=act.kinks, scale=scale, weight=weight)
 
 
 def moment(act: Activation, quantity: str, variance: ArrayLike) -> Expectation:
@@ -176,7 +96,8 @@ def moment(act: Activation, quantity: str, variance: ArrayLike) -> Expectation:
     act : Activation
         The activation phi.
     quantity : {"variance", "gradient", "mean", "fourth"}
-        E phi^2, E phi'^2, E phi or E phi^4.
+        E phi^2, E phi'^2, E phi or E phi^4. With " slope" added: K times the derivative of it by
+        K; with " curvature": K^2 times the second derivative.
     variance : array_like
         The variances K, finite and > 0.
 
@@ -196,21 +117,31 @@ def moment(act: Activation, quantity: str, variance: ArrayLike) -> Expectation:
     >>> bool(abs(e.value - 3.2e-9) < 1e-16) and bool(e.relative_bound < 1e-12)
     True
     """
-    if quantity not in QUANTITIES:
-        raise ValueError(f"unknown quantity {quantity!r}; allowed are {', '.join(QUANTITIES)}")
-    asked = QUANTITIES[quantity]
-    if asked.of_derivative and (where := jumps(act)):
+    wanted = asked(quantity)
+    if wanted.of_derivative and (where := jumps(act)):
         raise ValueError(
             f"the derivative of {act} is singular: it jumps at x = {where[0]:g}, so "
             "E phi'^2 is infinite; gradient maps need an activation without jumps"
         )
     k = np.asarray(variance, dtype=float)
-    if asked.power == 1 and act.parity == "odd":
-        zero = expectation(np.zeros_like, k)
-        return Expectation(zero.value, zero.value)
-    scale = min(1.0, 1.0 / act.max_slope) if 0 < act.max_slope < np.inf else 1.0
-    found = expectation(asked.integrand(act), k, kinks=act.kinks, scale=scale)
-    value, bound = _sharpen(act, quantity, k.ravel(), found)
+    if not (np.isfinite(k) & (k > 0)).all():
+        raise ValueError(f"variance must be finite and > 0, got {variance!r}")
+    found = _Found(k.ravel())
+    if wanted.power == 1 and act.parity == "odd":
+        found.bound[:] = 0.0
+    slow = _SLOW[wanted.order]
+    sources = [(_quadrature, slow), (small_variance, _CHEAP)]
+    sources += [(large_variance, slow), (_closed, slow)]
+    if act.oscillates:
+        sources.insert(0, sources.pop())
+    for source, good in sources:
+        found.improve(partial(source, act, wanted), found.wanting(good))
+    lost = found.wanting(slow)
+    if len(lost) and wanted.order:
+        # A derivative may pass through 0; there it is enough to know it beside the map itself.
+        size = np.abs(_quadrature(act, wanted.plain, found.variances[lost]).value)
+        lost = lost[found.bound[lost] > slow * size]
+    found.improve(partial(_precise, act, wanted), lost)
     if k.ndim == 0:
-        return Expectation(float(value[0]), float(bound[0]))
-    return Expectation(value.reshape(k.shape), bound.reshape(k.shape))
+        return Expectation(float(found.value[0]), float(found.bound[0]))
+    return Expectation(found.value.reshape(k.shape), found.bound.reshape(k.shape))

@@ -3,120 +3,58 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from typing import Any
 
 from varprop.network import Network
 
 from .maps import variance_map
+from .prediction import Prediction, layer_variances
 from .recursion import iterate
 
 __all__ = ["Prediction", "predict"]
 
-Array = NDArray[np.float64]
-
-_SMALLEST, _LARGEST = -708.0, 709.7  # ln of what float64 holds at full precision
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The infinite-width prediction, layer by layer.
-
-    Attributes
-    ----------
-    network : Network
-        The network it is about.
-    log_variance : ndarray, (depth,)
-        ln K^l of layers 1..depth; -inf where K is exactly 0.
-    log_activation : ndarray, (depth,)
-        ln a^l = ln Q(K^l).
-
-    Examples
-    --------
-    >>> p = predict(Network(depth=200, act="relu", scheme="he"))
-    >>> float(p.variance[-1]), float(p.activation[-1])
-    (2.0, 1.0)
-    """
-
-    network: Network
-    log_variance: Array
-    log_activation: Array
-
-    def __post_init__(self) -> None:
-        for log in (self.log_variance, self.log_activation):
-            log.setflags(write=False)
-
-    def __repr__(self) -> str:
-        last = float(self.log_variance[-1]) / math.log(10.0)
-        return f"Prediction({self.network!r}, log10 of the last variance {last:.6g})"
-
-    @property
-    def layers(self) -> NDArray[np.int64]:
-        """1..depth."""
-        return np.arange(1, len(self.log_variance) + 1)
-
-    @property
-    def log_preactivation(self) -> Array:
-        """ln q^l: at infinite width the mean square of a pre-activation is its variance K^l."""
-        return self.log_variance
-
-    @property
-    def variance(self) -> Array:
-        """K^l; OverflowError where float64 can't hold one."""
-        return self._plain("variance", self.log_variance)
-
-    @property
-    def activation(self) -> Array:
-        """a^l; OverflowError where float64 can't hold one."""
-        return self._plain("activation", self.log_activation)
-
-    @property
-    def preactivation(self) -> Array:
-        """q^l; OverflowError where float64 can't hold one."""
-        return self._plain("preactivation", self.log_variance)
-
-    def _plain(self, name: str, log: Array) -> Array:
-        beyond = (log > _LARGEST) | ((log < _SMALLEST) & (log > -np.inf))
-        if beyond.any():
-            layer = int(np.argmax(beyond))
-            raise OverflowError(
-                f"{name} of layer {layer + 1} is e^{log[layer]:.6g}, beyond float64; "
-                f"use .log_{name}"
-            )
-        return np.exp(log)
-
 
 def predict(
     network: Network,
-    input_mean_square: float = 1.0,
+    input_mean_square: float | Sequence[float] = 1.0,
     *,
-    log_input_mean_square: float | None = None,
+    log_input_mean_square: float | Sequence[float] | None = None,
+    correlation: float | None = None,
+    log_gap: float | None = None,
 ) -> Prediction:
     """What the theory of infinite width says of every layer of a network.
 
     K^1 = sigma_b^2 + sigma_w^2 |x|^2/n_0 and K^(l+1) = sigma_b^2 + sigma_w^2 Q(K^l), with the
-    sigma of each layer as its fans give it.
+    sigma of each layer as its fans give it; the gradient comes back the same way. For two inputs
+    the correlation of their pre-activations is followed too.
 
     Parameters
     ----------
     network : Network
         The network.
-    input_mean_square : float
-        |x|^2/n_0, finite and >= 0. Default 1.
-    log_input_mean_square : float, optional
-        Its logarithm instead, for inputs beyond float64; finite, or -inf for an input of zeros.
+    input_mean_square : float, or two of them
+        |x|^2/n_0, finite and >= 0. Default 1. Two numbers are those of two inputs, and go with
+        `correlation` or `log_gap`.
+    log_input_mean_square : float, or two of them, optional
+        The logarithms instead, for inputs beyond float64; finite, or -inf for an input of zeros.
+    correlation : float, optional
+        The cosine of the angle between two inputs, -1 to 1.
+    log_gap : float, optional
+        ln(1 - cosine) instead, for inputs very near to each other; up to ln 2, or -inf.
 
     Returns
     -------
     Prediction
+        About the first input; ``.other`` is about the second.
 
     Raises
     ------
     ValueError
-        If the input's mean square is out of range or given twice, or if the activation's
-        variance map diverges at a variance met on the way.
+        If a number is out of range or given twice, or if the activation's variance map diverges
+        at a variance met on the way.
+    OverflowError
+        If even ln K leaves float64.
     TypeError
         If `network` is not a Network.
 
@@ -125,25 +63,62 @@ def predict(
     >>> p = predict(Network(depth=1000, act="relu", sigma_w=1.0))
     >>> round(float(p.log_variance[-1] / math.log(2)), 9)
     -999.0
+    >>> p = predict(Network(depth=2, act="relu", scheme="he"), correlation=0.0)
+    >>> p.correlation.round(6).tolist()
+    [0.0, 0.31831]
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, not {type(network).__name__}")
-    if log_input_mean_square is None:
-        if not (math.isfinite(input_mean_square) and input_mean_square >= 0):
-            raise ValueError(
-                f"input_mean_square must be finite and >= 0, got {input_mean_square!r}"
-            )
-        log_input = math.log(input_mean_square) if input_mean_square > 0 else -math.inf
-    else:
-        log_input = float(log_input_mean_square)
-        if input_mean_square != 1.0:
-            raise ValueError("give input_mean_square or log_input_mean_square, not both")
-        if math.isnan(log_input) or log_input == math.inf:
-            raise ValueError(f"log_input_mean_square must be finite or -inf, got {log_input}")
-    sizes = np.asarray(network.widths, dtype=float)
-    gain = np.asarray(network.scheme.gain(sizes[:-1], sizes[1:]), dtype=float)
-    with np.errstate(divide="ignore"):
-        log_bias = 2 * np.log(np.asarray(network.bias_std, dtype=float))
+    gap = _checked_gap(correlation, log_gap)
+    first, second = _log_inputs(input_mean_square, log_input_mean_square, gap is not None)
+    if gap is not None and -math.inf in (first, second):
+        raise ValueError("the cosine of an angle needs two inputs that are not zero")
+    weight, bias = layer_variances(network)
     q = variance_map(network.act)
-    log_k, log_a = iterate(q, log_input, np.log(gain).tolist(), log_bias.tolist())
-    return Prediction(network, log_k, log_a)
+    if gap is None:
+        return Prediction(network, first, *iterate(q, first, weight, bias))
+    other = Prediction(network, second, *iterate(q, second, weight, bias))
+    own = iterate(q, first, weight, bias)
+    return Prediction(network, first, *own, other, gap)
+
+
+def _log_inputs(plain: Any, log: Any, two: bool) -> tuple[float, float]:
+    """ln of the mean squares of the first and the second input."""
+    if log is None:
+        name, allowed, given = "input_mean_square", "finite and >= 0", plain
+    else:
+        name, allowed, given = "log_input_mean_square", "finite or -inf", log
+        if plain != 1.0:
+            raise ValueError("give input_mean_square or log_input_mean_square, not both")
+    numbers = list(given) if isinstance(given, Sequence) else [given]
+    if len(numbers) > 1 and not two:
+        raise ValueError(
+            f"{name} has {len(numbers)} numbers, but only two inputs with a correlation take "
+            "more than one: give correlation= as well"
+        )
+    if len(numbers) not in (1, 2):
+        raise ValueError(f"{name} must be one number or two, got {given!r}")
+    logs = []
+    for number in map(float, numbers):
+        good = number < math.inf if log is not None else 0 <= number < math.inf
+        if not good:
+            raise ValueError(f"{name} must be {allowed}, got {number!r}")
+        if log is not None:
+            logs.append(number)
+        else:
+            logs.append(math.log(number) if number > 0 else -math.inf)
+    return logs[0], logs[-1]
+
+
+def _checked_gap(correlation: float | None, log_gap: float | None) -> float | None:
+    if correlation is None and log_gap is None:
+        return None
+    if log_gap is None:
+        if not -1 <= correlation <= 1:  # type: ignore[operator]
+            raise ValueError(f"correlation must be from -1 to 1, got {correlation!r}")
+        return math.log1p(-correlation) if correlation < 1 else -math.inf  # type: ignore[operator]
+    if correlation is not None:
+        raise ValueError("give correlation or log_gap, not both")
+    if not log_gap <= math.log(2.0):
+        raise ValueError(f"log_gap must be -inf or a number up to ln 2, got {log_gap!r}")
+    return float(log_gap)

@@ -1,149 +1,86 @@
 """How an equation is checked: by proof, or by 30 digits at random points.
 
 Proofs use SymPy's own integration, summation and simplification, not the rules of `gaussian`,
-which an equation may be about. `Mean` and `NormalDensity` are the notation of the derivations.
+which an equation may be about. What SymPy can't prove is computed on both sides (`evaluation`).
 """
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from functools import lru_cache
 
-import mpmath
 import sympy
 from sympy import Expr
+from sympy.functions.elementary.hyperbolic import HyperbolicFunction
 
 from . import gaussian
+from .evaluation import NUMERIC, NotEvaluated, number, unfolded
+from .integration import SWITCHES, integrated
+from .notation import Mean, NormalDensity, NormalMean, PairMean, Root, Rounded
 
-__all__ = ["Mean", "NormalDensity", "compare_sides"]
+__all__ = ["Mean", "NormalDensity", "Range", "compare_sides"]
 
 _DIGITS = 30
-_POINTS = 5
-_SWITCHES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
+# Random points: for closed expressions, for integrals and sums, and for pairs.
+_POINTS, _SOME_POINTS, _FEW_POINTS = 5, 3, 2
+
+Range = tuple[Expr, Expr, Expr]
+Outcome = str | tuple[dict[Expr, Expr], Expr | None, Expr | None]
 
 
-class NormalDensity(sympy.Function):  # type: ignore[misc, unused-ignore]
-    """The density of N(0, K) at a point: ``NormalDensity(x, K)``, written p_K(x).
-
-    Examples
-    --------
-    >>> NormalDensity(0, 1).doit()
-    sqrt(2)/(2*sqrt(pi))
-    """
-
-    nargs = 2
-
-    def doit(self, **hints: Any) -> Expr:
-        """The density as an expression."""
-        return gaussian.density(self.args[0], self.args[1])
-
-    def _latex(self, printer: Any) -> str:
-        at, variance = (printer.doprint(arg) for arg in self.args)
-        return rf"p_{{{variance}}}({at})"
+def _proved_value(node: Expr) -> Expr:
+    """What SymPy makes of an integral, an expectation or a zero; itself if nothing."""
+    if isinstance(node, sympy.Integral):
+        if len(node.limits) != 1 or len(node.limits[0]) != 3:
+            return node
+        done = integrated(node.function, *node.limits[0])
+    elif isinstance(node, NormalMean):
+        expr, at, variance = node.args
+        done = integrated(expr * gaussian.density(at, variance), at, -sympy.oo, sympy.oo)
+    elif isinstance(node, (PairMean, Root)):
+        done = node.doit()
+    else:
+        done = None
+    return node if done is None else done
 
 
-class Mean(Expr):  # type: ignore[misc, unused-ignore]
-    """E[expr] over independent random symbols of which only moments are known.
-
-    Parameters
-    ----------
-    expr : sympy.Expr
-        A polynomial in the random symbols.
-    *laws : tuple
-        (symbol, E symbol, E symbol^2, ...): as many moments as `expr` needs.
-
-    Examples
-    --------
-    >>> w, v = sympy.symbols("w v")
-    >>> Mean((1 + w) ** 2, (w, 0, v)).doit()
-    v + 1
-    """
-
-    def __new__(cls, expr: Expr, *laws: tuple[Any, ...]) -> Mean:
-        made: Mean = Expr.__new__(cls, sympy.sympify(expr), *(sympy.Tuple(*law) for law in laws))
-        return made
-
-    def doit(self, **hints: Any) -> Expr:
-        """The expectation: linear, and a product over independent symbols."""
-        symbols = [law[0] for law in self.args[1:]]
-        moments = [(sympy.Integer(1), *law[1:]) for law in self.args[1:]]
-        total = sympy.Integer(0)
-        for powers, factor in sympy.Poly(self.args[0], *symbols).terms():
-            for power, known in zip(powers, moments, strict=True):
-                if power >= len(known):
-                    raise ValueError(f"moment {power} is needed, {len(known) - 1} are given")
-                factor *= known[power]
-            total += factor
-        return total
-
-    def _latex(self, printer: Any) -> str:
-        return rf"\operatorname{{E}}\left[{printer.doprint(self.args[0])}\right]"
-
-
-def _elementary(expr: Expr, variable: Expr) -> bool:
-    """Whether SymPy integrates this quickly: polynomials times exp, sin, cos and erf."""
-    known = (sympy.exp, sympy.sin, sympy.cos, sympy.erf, *_SWITCHES)
-    functions = [f for f in expr.atoms(sympy.Function) if f.has(variable)]
-    powers = [p for p in expr.atoms(sympy.Pow) if p.has(variable) and p.base != sympy.E]
-    return all(isinstance(f, known) for f in functions) and all(
-        p.exp.is_integer and p.exp.is_positive for p in powers
-    )
-
-
-def _integrals_done(expr: Expr) -> Expr:
-    """Do the integrals that SymPy does quickly, splitting each integrand where it switches."""
-    expr = expr.replace(NormalDensity, lambda at, variance: gaussian.density(at, variance))
-    found = {}
-    for integral in expr.atoms(sympy.Integral):
-        (variable, lo, hi) = integral.limits[0]
-        if not _elementary(integral.function, variable):
-            continue
-        if variable == gaussian.x and integral.function.has(*_SWITCHES):
-            parts = gaussian.pieces(integral.function, lo, hi)
-        else:
-            parts = iter([(lo, hi, integral.function)])
-        found[integral] = sympy.Add(
-            *(sympy.integrate(part, (variable, a, b), conds="none") for a, b, part in parts)
-        )
-    return expr.xreplace(found)
-
-
+@lru_cache(maxsize=4096)
 def _settled(expr: Expr) -> Expr:
-    done = _integrals_done(sympy.sympify(expr))
-    return done if done.has(sympy.Integral) else done.doit()
+    """Everything that SymPy does quickly, done."""
+    expr = sympy.sympify(expr)
+    expr = expr.xreplace({node: node.doit() for node in expr.atoms(Rounded)})
+    expr = unfolded(_inner_done(expr))
+    expr = _inner_done(expr)
+    return expr if expr.has(*NUMERIC) else expr.doit()
 
 
-def _integral_value(integral: Expr) -> Expr:
-    """A definite integral without parameters, by mpmath at 50 digits, split at a few points."""
-    (variable, lo, hi) = integral.limits[0]
-    f = sympy.lambdify(variable, integral.function, "mpmath")
-    with mpmath.workdps(50):
-        ends = [sympy.lambdify([], end, "mpmath")() for end in (lo, hi)]
-        inner = [mpmath.mpf(mark) for mark in (-8, -4, -2, -1, 0, 1, 2, 4, 8)]
-        marks = [ends[0], *(mark for mark in inner if ends[0] < mark < ends[1]), ends[1]]
-        value = mpmath.quad(f, marks)
-        return sympy.Float(mpmath.nstr(value, 50), 50)
+def _inner_done(expr: Expr) -> Expr:
+    """The integrals done that contain no other."""
+    expr = expr.replace(NormalDensity, lambda at, variance: gaussian.density(at, variance))
+    inner = [node for node in expr.atoms(*NUMERIC) if not _within(node)]
+    return expr.xreplace({node: _proved_value(node) for node in inner})
 
 
-def _evaluated(expr: Expr, point: dict[Expr, Expr], chance: random.Random) -> Expr:
-    """A number to 60 digits. Indexed quantities get random values too, added to the point."""
-    expr = expr.subs(point)
-    if not expr.has(sympy.Integral):
-        expr = expr.doit()
-    for unknown in sorted(expr.atoms(sympy.Indexed), key=str):
-        point.setdefault(unknown, _random_value(unknown, chance))
-    expr = expr.subs(point)
-    done = {integral: _integral_value(integral) for integral in expr.atoms(sympy.Integral)}
-    return expr.xreplace(done).evalf(2 * _DIGITS)
+def _within(node: Expr) -> bool:
+    return any(part.has(*NUMERIC) for part in node.args)
 
 
 def _is_zero(expr: Expr) -> bool:
     """Whether SymPy proves that an expression vanishes (piece by piece where it has kinks)."""
-    if expr.has(sympy.Integral):
-        return False
-    if expr.has(gaussian.x) and expr.has(*_SWITCHES):
+    if expr.has(gaussian.x) and expr.has(*SWITCHES) and not expr.has(*NUMERIC):
         return all(_is_zero(part) for _, _, part in gaussian.pieces(expr))
-    return bool(sympy.simplify(expr) == 0)
+    expr = expr.xreplace({node: sympy.Dummy() for node in _outermost(expr)})  # left as they are
+    if sympy.simplify(expr) == 0:
+        return True
+    waves = expr.has(HyperbolicFunction)
+    return bool(waves and sympy.simplify(expr.rewrite(sympy.exp)) == 0)
+
+
+def _outermost(expr: Expr) -> set[Expr]:
+    """The integrals, expectations, ... that are within no other."""
+    if isinstance(expr, NUMERIC):
+        return {expr}
+    return set().union(*map(_outermost, expr.args)) if expr.has(*NUMERIC) else set()
 
 
 def _random_value(symbol: Expr, chance: random.Random) -> Expr:
@@ -153,42 +90,94 @@ def _random_value(symbol: Expr, chance: random.Random) -> Expr:
     return size if symbol.is_positive or chance.random() < 0.5 else -size
 
 
-def compare_sides(left: Expr, right: Expr) -> str | tuple[dict[Expr, Expr], Expr, Expr]:
+def _point(
+    symbols: list[Expr], ranges: tuple[Range, ...], chance: random.Random
+) -> dict[Expr, Expr]:
+    """Values for the symbols; those with a range last, for it may depend on the others."""
+    limited = {symbol for symbol, _, _ in ranges}
+    point = {s: _random_value(s, chance) for s in symbols if s not in limited}
+    for symbol, lo, hi in ranges:
+        low, high = (sympy.sympify(end).subs(point) for end in (lo, hi))
+        share = sympy.Rational(chance.randint(1, 99), 100)
+        point[symbol] = low + (high - low) * share
+    return point
+
+
+def _values(
+    sides: tuple[Expr, Expr], point: dict[Expr, Expr], chance: random.Random
+) -> tuple[Expr | None, Expr | None]:
+    """Both sides as numbers, None where there is none. Indexed quantities get random values."""
+    placed = [unfolded(side.subs(point)) for side in sides]
+    for unknown in sorted(set().union(*(p.atoms(sympy.Indexed) for p in placed)), key=str):
+        point.setdefault(unknown, _random_value(unknown, chance))
+
+    def value(expr: Expr) -> Expr | None:
+        try:
+            return number(expr.subs(point))
+        except (NotEvaluated, ArithmeticError, TypeError, NotImplementedError):
+            return None  # also where mpmath divides by 0, or compares complex numbers
+
+    return value(placed[0]), value(placed[1])
+
+
+def _how_many(expr: Expr) -> int:
+    if expr.has(PairMean):
+        return _FEW_POINTS
+    return _SOME_POINTS if expr.has(*NUMERIC) else _POINTS
+
+
+def _agree(a: Expr | None, b: Expr | None, rounded: Rounded | None) -> bool:
+    if a is None or b is None:
+        return False
+    if rounded is not None:
+        return bool(abs(a - b) <= rounded.half_unit())
+    size = max(abs(a), abs(b))
+    return bool(abs(a - b) <= sympy.Float(10) ** -_DIGITS * size) or bool(size < 1e-38)
+
+
+@lru_cache(maxsize=4096)
+def compare_sides(left: Expr, right: Expr, ranges: tuple[Range, ...] = ()) -> Outcome:
     """Prove that two sides are equal, or compare them at random points.
 
     Parameters
     ----------
     left, right : sympy.Expr
-        The two sides.
+        The two sides. A `Rounded` right side is compared to the digits it shows.
+    ranges : tuple of (symbol, lo, hi)
+        Where a symbol's random values lie, if not anywhere its assumptions allow; the ends may
+        contain symbols that come earlier.
 
     Returns
     -------
     str or (point, left value, right value)
-        "proved", or "confirmed to 30 digits at 5 random points"; a point where the sides differ,
-        or can't be evaluated, if there is one.
+        "proved", or "confirmed to ..." and how; a point where the sides differ, or can't be
+        evaluated (then a value is None), if there is one.
 
     Examples
     --------
     >>> compare_sides(sympy.sin(gaussian.x) ** 2 + sympy.cos(gaussian.x) ** 2, sympy.Integer(1))
     'proved'
     """
-    left, right = _settled(left), _settled(right)
-    if _is_zero(left - right):
-        return "proved"
-    chance = random.Random(20150206)  # the same points every time
+    rounded = right if isinstance(right, Rounded) else None
+    if rounded is None:
+        left, right = _settled(left), _settled(right)
     free = left.free_symbols | right.free_symbols
     labels = {base.label for side in (left, right) for base in side.atoms(sympy.IndexedBase)}
+    limited = {symbol for symbol, _, _ in ranges}
     symbols = sorted((s for s in free - labels if s.is_Symbol), key=str)
-    points = _POINTS if symbols else 1
-    for _ in range(points):
-        point: dict[Expr, Expr] = {s: _random_value(s, chance) for s in symbols}
-        a, b = (_evaluated(side, point, chance) for side in (left, right))
-        equal = a.is_number and b.is_number and _agree(a, b)
-        if not equal:
+    ranges = tuple(r for r in ranges if r[0] in free) if limited else ()
+    chance = random.Random(20150206)  # the same points every time
+    points = _how_many(left - right) if symbols else 1
+    for trial in range(points):
+        point = _point(symbols, ranges, chance)
+        a, b = _values((left, right), point, chance)
+        if a is not None and b is not None and not _agree(a, b, rounded):
+            return point, a, b  # a wrong equation is found before a proof is tried
+        if trial == 0 and rounded is None and _is_zero(left - right):
+            return "proved"
+        if not _agree(a, b, rounded):
             return point, a, b
+    if rounded is not None:
+        return "confirmed to the digits shown"
     where = f"{points} random points" if symbols else "the one point there is"
     return f"confirmed to {_DIGITS} digits at {where}"
-
-
-def _agree(a: Expr, b: Expr) -> bool:
-    return bool(abs(a - b) <= sympy.Float(10) ** -_DIGITS * max(abs(a), abs(b)))

@@ -85,6 +85,7 @@ class _Tally:
 
     s: Array
     noise: float
+    weight: Callable[[Array], Array]
     value: Array = field(init=False)
     error: Array = field(init=False)
     size: Array = field(init=False)
@@ -94,12 +95,12 @@ class _Tally:
 
 
 def _panels(
-    f: Callable[[Array], Array], noise: float, s: Array, a: Array, b: Array
+    f: Callable[[Array], Array], tally: _Tally, s: Array, a: Array, b: Array
 ) -> tuple[Array, ...]:
     """Integral, truncation error, rounding error and size of f * density on [a, b] (in z)."""
     half = (b - a) / 2
     z = ((a + b) / 2)[:, None] + half[:, None] * _T
-    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) * tally.weight(z)
     with np.errstate(over="ignore", invalid="ignore"):
         g = np.asarray(f(s[:, None] * z), dtype=float) * density
     if not np.isfinite(g).all():
@@ -115,7 +116,8 @@ def _panels(
     wobble = (_W[1:] / np.diff(_T) * np.abs(np.diff(g, axis=1) * z[:, 1:])).sum(axis=1)
     tail = np.abs(g @ _TAIL).max(axis=1)
     truncation = half * (2 * tail + np.abs(g @ _ENDS).sum(axis=1))
-    rounding = _EPS * (_ULPS * size + wobble) + noise * (weights * density).sum(axis=1)
+    rounding = _EPS * (_ULPS * size + wobble)
+    rounding += tally.noise * (weights * np.abs(density)).sum(axis=1)
     return (weights * g).sum(axis=1), truncation, rounding, size
 
 
@@ -133,7 +135,7 @@ def _settle(
     stack = [(0, k, a, b)]
     while stack:
         depth, k, a, b = stack.pop()
-        value, truncation, rounding, size = _panels(f, tally.noise, tally.s[k], a, b)
+        value, truncation, rounding, size = _panels(f, tally, tally.s[k], a, b)
         if depth == 0:
             rough += np.bincount(k, size, count)
         known = np.maximum(rough, tally.size)[k]
@@ -160,7 +162,7 @@ def _first_panels(
 ) -> tuple[NDArray[np.intp], Array, Array]:
     """Panels of one block: edges on the density's scale, on f's own scale, and at the kinks."""
     reach = max(10 * float(s.max()) / scale, 2.0)
-    ladder = scale * 2.0 ** np.arange(-1, np.ceil(np.log2(reach)) + 1)
+    ladder = scale / 2 * 3.0 ** np.arange(np.ceil(np.log(2 * reach) / np.log(3.0)) + 1)
     edges = [np.broadcast_to([0.0, *_EDGES], (len(s), len(_EDGES) + 1))]
     rungs = ladder / s[:, None]
     edges.append(np.where(rungs < 1.0, rungs, 0.0))
@@ -180,7 +182,8 @@ def _tails(f: Callable[[Array], Array], tally: _Tally) -> None:
         z = np.array([lo, lo + 0.5, lo + 1, lo + 2])[:, None] * sides
         with np.errstate(over="ignore", invalid="ignore"):
             probe = np.abs(np.asarray(f(tally.s[open_][:, None] * z.ravel()), dtype=float))
-            left = 2 * (probe * np.exp(-0.5 * z.ravel() ** 2)).max(axis=1)
+            density = np.exp(-0.5 * z.ravel() ** 2) * np.abs(tally.weight(z.ravel()))
+            left = 2 * (probe * density).max(axis=1)
         closed = left <= 1e-4 * _TOLERANCE * tally.size[open_]
         tally.error[open_[closed]] += left[closed]
         open_ = open_[~closed]
@@ -204,8 +207,9 @@ def expectation(
     kinks: Sequence[float] = (),
     scale: float = 1.0,
     noise: float = 0.0,
+    weight: Callable[[Array], Array] = np.ones_like,
 ) -> Expectation:
-    """E f(x) for x ~ N(0, K) at each variance K, with a bound on the error.
+    """E f(x) w(z) for x = sqrt(K) z ~ N(0, K) at each K, with a bound on the error.
 
     Parameters
     ----------
@@ -217,9 +221,10 @@ def expectation(
         Where f or its derivatives jump. An undeclared one costs time, and shows in the bound.
     scale : float
         The length in x over which f varies near 0; smaller than 1 for steep functions.
-
     noise : float
         Absolute rounding error of f beyond a few ulp of its value, as a difference has.
+    weight : callable
+        The factor w(z), a polynomial. Default: 1.
 
     Returns
     -------
@@ -248,7 +253,7 @@ def expectation(
     value, bound = np.empty_like(flat), np.empty_like(flat)
     for start in range(0, len(flat), _BLOCK):
         block = slice(start, start + _BLOCK)
-        tally = _Tally(np.sqrt(flat[block]), noise)
+        tally = _Tally(np.sqrt(flat[block]), noise, weight)
         _settle(f, tally, *_first_panels(tally.s, kinks, scale))
         _tails(f, tally)
         value[block], bound[block] = tally.value, tally.error

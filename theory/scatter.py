@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from varprop.activation import Activation
 
 from . import gaussian
-from .basemap import finite_logs, reach
+from .basemap import finite_logs
 from .logtable import LogTable
 from .maps import fourth_moment, variance_map
 from .quadrature import expectation
+from .tabulated import reach
 
 __all__ = ["log_relative_variance", "relative_variance"]
 
@@ -85,7 +86,11 @@ class _Scatter:
         out = np.empty_like(k)
         for small in (True, False):
             some = (k < 1) == small
-            if some.any():
+            if some.any() and self.act.oscillates and not small:
+                # Waves have closed forms that cost nothing, and phi^2 is far from constant.
+                q, fourth = variance_map(self.act)(k[some]), fourth_moment(self.act)(k[some])
+                out[some] = fourth / np.square(q) - 1
+            elif some.any():
                 g, constant = _shifted(self.act, small)
                 noise = 2 * float(np.finfo(float).eps) * constant
                 kinks = self.act.kinks

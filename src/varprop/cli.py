@@ -172,40 +172,61 @@ def simulate(
 
 @cli.command(short_help="Derive a result and write it up.")
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=_PATH, help="Write to this file in place of the screen.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(),
+    help="Write to this file (.md, .html, .tex, .ipynb, .pdf); with --all, to this folder.",
+)
+@click.option("--all", "everything", is_flag=True, help="Every derivation, and an index.")
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["html", "md", "tex", "ipynb", "pdf"]),
+    help="Format of --all.  [default: html]",
+)
 @click.option("--list", "listing", is_flag=True, help="List the derivations there are.")
-def derive(name: str | None, output: str | None, listing: bool) -> None:
-    """Derive a result, check every step of it, and write it up in Markdown.
+def derive(
+    name: str | None,
+    outputs: tuple[str, ...],
+    everything: bool,
+    suffix: str | None,
+    listing: bool,
+) -> None:
+    """Derive a result, check every step of it, and write it up.
+
+    NAME is a derivation (--list), an activation, or a formula in x. In the figures
+    of a document simulated networks lie over the theory. Formats but .md and .ipynb
+    need an extra: pip install "varprop[documents]".
 
     \b
     Examples:
       varprop derive --list
       varprop derive relu
-      varprop derive relu -o relu.md
+      varprop derive relu -o relu.html -o relu.pdf
+      varprop derive "x*tanh(x)" -o mine.md
+      varprop derive --all -o derivations/
     """
-    if listing == (name is not None):
-        raise click.UsageError("give either the NAME of a derivation, or --list")
-    from . import theory
+    if (name is not None) + everything + listing != 1:
+        raise click.UsageError("give the NAME of a derivation, a formula, --all or --list")
+    if suffix is not None and not everything:
+        raise click.UsageError("--format goes with --all; else the ending of -o says the format")
+    if everything and len(outputs) != 1:
+        raise click.UsageError("--all needs one folder to write to: -o FOLDER")
+    if listing and outputs:
+        raise click.UsageError("--list only prints; it writes no file")
+    from . import derive_command as room
 
-    if name is None:
-        click.echo(_derivations())
-        return
-    if output is not None:
-        from .files import check_writable
-
-        check_writable(output)
-    try:
-        derivation = theory.derive(name)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    if output is None:
-        click.echo(derivation.markdown())
-        return
-    from .files import atomic_path
-
-    with atomic_path(output) as temporary:
-        derivation.write(temporary)
-    _wrote(output)
+    if listing:
+        click.echo(room.listing())
+    elif everything:
+        room.derive_all(outputs[0], suffix or "html")
+    elif outputs:
+        room.write_documents(str(name), outputs)
+    else:
+        room.show(str(name))
 
 
 @cli.command()
@@ -280,11 +301,3 @@ def _draw(result: Propagation, path: str, *, theory: bool) -> None:
 
 def _wrote(path: str) -> None:
     click.echo(f"wrote {path}", err=True)
-
-
-def _derivations() -> str:
-    from . import theory
-    from .text import text_table
-
-    body = [[derivation.name, derivation.title] for derivation in theory.derivations()]
-    return text_table(["name", "title"], body, left=2)

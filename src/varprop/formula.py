@@ -85,6 +85,14 @@ class Formula:
         """
         return _evaluate.on_array(self._slope, np.asarray(x, dtype=np.float64))
 
+    @functools.cached_property
+    def _bend(self) -> _expression.Node:
+        return _derivative.derivative(self._slope)
+
+    def second_derivative_numpy(self, x: npt.ArrayLike) -> Array:
+        """The second derivative at each element of `x`, away from kinks; shapes as in `numpy`."""
+        return _evaluate.on_array(self._bend, np.asarray(x, dtype=np.float64))
+
     def sympy(self) -> sympy.Expr:
         """The formula as a SymPy expression in ``Symbol("x", real=True)``.
 

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+
+from varprop.activation import Activation
 
 from ..derivation import Derivation
-from . import linear, relu
 
-__all__ = ["derivations", "derive"]
+__all__ = ["NAMES", "derivations", "derive"]
 
-_ROOMS: dict[str, Callable[[], Derivation]] = {
-    "linear": linear.derivation,
-    "relu": relu.derivation,
-}
+# In the order in which one would read them.
+NAMES = tuple(
+    name
+    for name in (
+        "linear",
+        "uniform_range",
+        "backward",
+        "xavier",
+        "relu",
+        "leaky_relu",
+        "tanh",
+        "sigmoid",
+        "kumar",
+        "erf",
+        "gelu",
+        "selu",
+        "sin",
+        "correlation",
+        "edge_of_chaos",
+        "finite_width",
+        "log_normal",
+        "spectrum",
+        "residual",
+    )
+    if find_spec(f"{__name__}.{name}") is not None
+)
 
 
 def derive(name: str) -> Derivation:
-    """The derivation of that name.
+    """The derivation of that name; or what can be derived for an activation or a formula.
 
     Parameters
     ----------
     name : str
-        See `derivations`.
+        One of `derivations`; else an activation ("silu", "elu(1.5)") or a formula in x
+        ("x*tanh(x)"), whose maps are derived in closed form or expanded.
 
     Returns
     -------
@@ -32,18 +57,35 @@ def derive(name: str) -> Derivation:
     Raises
     ------
     ValueError
-        For an unknown name; the text lists the known ones.
+        For what is none of these; the text lists the derivations. Also for a formula that is no
+        function of x, and for one with an infinite expectation.
 
     Examples
     --------
     >>> derive("relu").title
     "ReLU's factor of 2"
+    >>> derive("x*cos(x)").title
+    'What x*cos(x) does to a signal'
     """
-    if name not in _ROOMS:
-        near = difflib.get_close_matches(str(name).lower(), _ROOMS, n=1, cutoff=0.5)
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a derivation must be a str, not {type(name).__name__}")
+    if name in NAMES:
+        made: Derivation = import_module(f"{__name__}.{name}").derivation()
+        return made
+    try:
+        act = Activation.parse(name)
+    except ValueError as error:
+        if not name.isidentifier():
+            raise
+        near = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown derivation {name!r}.{hint} Known: {', '.join(_ROOMS)}")
-    return _ROOMS[name]()
+        raise ValueError(
+            f"unknown derivation {name[:60]!r}.{hint} Known: {', '.join(NAMES)}; or an "
+            "activation, or a formula in x, such as 'x*tanh(x)'"
+        ) from error
+    from ._formula import derivation
+
+    return derivation(act)
 
 
 def derivations() -> tuple[Derivation, ...]:
@@ -51,7 +93,7 @@ def derivations() -> tuple[Derivation, ...]:
 
     Examples
     --------
-    >>> [d.name for d in derivations()]
-    ['linear', 'relu']
+    >>> [d.name for d in derivations()][0]
+    'linear'
     """
-    return tuple(make() for make in _ROOMS.values())
+    return tuple(map(derive, NAMES))

@@ -1,0 +1,1 @@
+"""Rooms of finite width; `varprop.theory.finite_width` is their lobby."""

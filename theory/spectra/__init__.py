@@ -1,0 +1,1 @@
+"""Rooms of the spectrum: S-transforms, masks, free products, densities, finite width."""
