@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .network import Network
 from .rows import LAYER_FIELDS, Rows, counted
-from .statistic import LayerStatistic
+from .statistic import FloatArray, LayerStatistic
 
 if TYPE_CHECKING:
     import pandas
@@ -159,6 +159,36 @@ class Propagation:
     def zero(self) -> LayerStatistic:
         """Share of units that are exactly 0."""
         return LayerStatistic.of_values("zero", self.rows.zero)
+
+    @cached_property
+    def gradient(self) -> LayerStatistic:
+        """g: mean over units of the squared gradient with respect to their pre-activations.
+
+        Of v . z^L, v a random direction with mean square 1: so g is 1 in the last layer.
+        """
+        return LayerStatistic("gradient", self._log_gradient)
+
+    @cached_property
+    def weight_gradient(self) -> LayerStatistic:
+        """Squared norm of the gradient with respect to a layer's weight matrix."""
+        below = np.empty_like(self.rows.log_activation)
+        below[:, 0] = self.input_mean_square_log
+        below[:, 1:] = self.rows.log_activation[:, :-1]
+        log_fans = np.log(np.array(self.network.widths, dtype=np.float64))
+        log = self._log_gradient + below + log_fans[1:] + log_fans[:-1]
+        return LayerStatistic("weight_gradient", log)
+
+    @cached_property
+    def bias_gradient(self) -> LayerStatistic:
+        """Squared norm of the gradient with respect to a layer's biases."""
+        log_units = np.log(np.array(self.network.widths[1:], dtype=np.float64))
+        return LayerStatistic("bias_gradient", self._log_gradient + log_units)
+
+    @property
+    def _log_gradient(self) -> FloatArray:
+        if self.rows.log_gradient is None:
+            raise ValueError("no gradient was measured: simulate with backward=True")
+        return self.rows.log_gradient
 
     def __repr__(self) -> str:
         return (

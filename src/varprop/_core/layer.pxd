@@ -13,15 +13,16 @@ cdef enum:
     CHUNK = 512    # units worked on at a time; the buffers stay in the first-level cache
 
 cdef enum:
-    LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO
+    LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO, LOG_G
 
 ctypedef int (*Callback)(void* context, double* z, double* h, double* d, int n) noexcept nogil
-ctypedef double (*LogValue)(void* context, double z, double log_k, double* sign) noexcept nogil
+ctypedef double (*LogValue)(void* context, double z, double log_k, bint slope,
+                           double* sign) noexcept nogil
 
 cdef struct Plan:
     lanes.vp_activation act
     Callback callback          # NULL: the activation has a kernel
-    LogValue log_value         # ln |phi| and its sign in tails; NULL for kernels and callables
+    LogValue log_value         # ln |phi| or ln |phi'|, and its sign; NULL for kernels and callables
     void (*check_signals)(void* context) noexcept nogil
     void* context
     int stop                   # set once a callback or a signal handler has raised
@@ -40,6 +41,8 @@ cdef struct Work:
     double* scaled             # the same at the scale where phi is evaluated
     double* h
     double* d
+    double* g                  # the way back: the weights' numbers, and the fresh ones
+    double* r
     int capacity
 
 cdef struct Totals:
@@ -62,7 +65,7 @@ cdef inline Work* open_works(const Plan* plan, int threads) noexcept nogil:
     cdef int n = BLOCK if plan.callback != NULL else CHUNK, thread
     cdef int pitch = n + 24  # not a power of two, lest the buffers compete for the same cache sets
     cdef size_t heads = (threads * sizeof(Work) + 63) // 64 * 64
-    cdef Work* works = <Work*> aligned_alloc(64, heads + threads * 5 * pitch * sizeof(double))
+    cdef Work* works = <Work*> aligned_alloc(64, heads + threads * 7 * pitch * sizeof(double))
     cdef double* room = <double*> (<char*> works + heads)
     if works == NULL:
         return NULL
@@ -73,7 +76,9 @@ cdef inline Work* open_works(const Plan* plan, int threads) noexcept nogil:
         works[thread].scaled = room + 2 * pitch
         works[thread].h = room + 3 * pitch
         works[thread].d = room + 4 * pitch
-        room += 5 * pitch
+        works[thread].g = room + 5 * pitch
+        works[thread].r = room + 6 * pitch
+        room += 7 * pitch
     return works
 
 
@@ -136,7 +141,7 @@ cdef inline double log_h(const Plan* plan, double z, double log_k, double* sign)
     cdef double side = 1.0 if z > 0.0 else -1.0
     cdef int code = plan.act.code
     if plan.log_value != NULL:
-        return plan.log_value(plan.context, z, log_k, sign)
+        return plan.log_value(plan.context, z, log_k, False, sign)
     sign[0] = side
     if (code == lanes.VP_CODE_sigmoid or code == lanes.VP_CODE_softplus
             or code == lanes.VP_CODE_probit or code == lanes.VP_CODE_gaussian):
