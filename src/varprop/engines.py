@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._core import dense, kernels, matrix_free, matrix_free_back
+from ._core import dense, dense_back, kernels, matrix_free, matrix_free_back
 from ._core.plan import PlanHolder
 from .activation import Activation
 from .network import Network
@@ -27,6 +27,7 @@ DENSE_LAWS = ("normal", "uniform")
 
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2.5e7  # number draws (about 0.05 s of one thread) between two looks at Python
+_KEPT = 6.4e7  # bytes of pre-activations that a batch of trials may keep for the way back
 _BACK = 2.0  # what a layer costs on the way back, over the way up
 _RANGE = 1  # an engine's status: out of the range where phi is known; else an overflow
 
@@ -97,7 +98,7 @@ class Run:
             size = batch.stop - batch.start
             plan.move_to(self.first_trial + start)
             state = np.full(size, log_input(self.x))
-            extra = (self._signals(size),) if self.engine == "dense" else ()
+            extra = self._vectors(size) if self.engine == "dense" else ()
             wide = size < self.threads and self._most_blocks >= 2 * self.threads
             segments = list(self._segments(size))
             for first, last in segments:
@@ -107,7 +108,7 @@ class Run:
                     progress(done / total)
             along = np.zeros(size)
             for first, last in reversed(segments) if self.backward else ():
-                self._call_back(plan, values[:, batch], along, first, last, wide)
+                self._call_back(plan, values[:, batch], along, first, last, wide, extra)
                 done += _BACK * float(self._cost[first:last].sum()) * size
                 if progress is not None:
                     progress(done / total)
@@ -139,14 +140,16 @@ class Run:
         first: int,
         last: int,
         wide: bool,
+        extra: tuple[FloatArray, ...],
     ) -> None:
         status = np.zeros(len(along), dtype=np.int32)
         stopped_at = np.zeros(len(along), dtype=np.int64)
         threads = self.threads if wide else min(self.threads, len(along))
-        start = log_input(self.x)
-        matrix_free_back.backward(
-            plan, values, along, start, first, last, threads, wide, status, stopped_at
-        )
+        how = (first, last, threads, wide, status, stopped_at)
+        if self.engine == "dense":
+            dense_back.backward(plan, values, *extra, *how)
+        else:
+            matrix_free_back.backward(plan, values, along, log_input(self.x), *how)
         self._check(plan, status, stopped_at, _trouble_back)
 
     def _check(
@@ -174,7 +177,14 @@ class Run:
     @property
     def _batch(self) -> int:
         cheap = int(_PIECE * self.threads / float(self._cost.sum()))
+        if self.engine == "dense" and self.backward:
+            cheap = min(cheap, int(_KEPT / self._vector_bytes))
         return max(self.threads, min(self.trials, cheap))
+
+    @property
+    def _vector_bytes(self) -> float:
+        """What the dense engine keeps of one trial."""
+        return 8.0 * _padded(max(self.network.widths)) * (1 + self.network.depth * self.backward)
 
     @property
     def _most_blocks(self) -> int:
@@ -187,11 +197,15 @@ class Run:
         edges = [0, *(int(cut) for cut in cuts if cut < self.network.depth), self.network.depth]
         return pairwise(edges)
 
-    def _signals(self, trials: int) -> FloatArray:
-        """The input of mean square 1 for each trial, with room for the widest layer."""
-        signals = np.zeros((trials, _padded(max(self.network.widths))))
+    def _vectors(self, trials: int) -> tuple[FloatArray, FloatArray]:
+        """The input of mean square 1 for each trial, and room to keep pre-activations in.
+
+        The signal's vector serves the gradient afterwards.
+        """
+        room = _padded(max(self.network.widths))
+        signals = np.zeros((trials, room))
         signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x)
-        return signals
+        return signals, np.empty((trials, self.network.depth * self.backward, room))
 
     def require_memory(self) -> None:
         """Raise MemoryError where the result and the vectors would not fit."""
@@ -199,7 +213,8 @@ class Run:
         vectors = 0
         if self.engine == "dense":
             widest = _padded(max(self.network.widths))
-            vectors = 8 * widest * (min(self._batch, self.trials) + self.threads)
+            vectors = int(self._vector_bytes) * min(self._batch, self.trials)
+            vectors += 8 * widest * 17 * self.threads
         if self.engine == "reference":
             sizes = self.network.widths
             vectors = 16 * max(a * b for a, b in pairwise(sizes))  # a matrix, and its making

@@ -49,6 +49,17 @@ static void vp_add_back(vp_back_sums *sums, const double *restrict g, const doub
     }
 }
 
+/* u += delta w; n is a multiple of VP_SUM_LANES */
+static inline void vp_add_scaled(double *restrict u, const float *restrict w, double delta, int n)
+{
+    for (int i = 0; i < n; i += VP_PER_REGISTER) {
+        vp_floats narrow;
+        memcpy(&narrow, w + i, sizeof narrow);
+        const vp_doubles sum = vp_load(u + i) + delta * __builtin_convertvector(narrow, vp_doubles);
+        memcpy(u + i, &sum, sizeof sum);
+    }
+}
+
 /* ln |phi'(z)| and its sign where phi' itself underflows; z = side e^log_z. */
 static double vp_log_slope_tail(int code, double p0, double side, double log_z, double *sign)
 {

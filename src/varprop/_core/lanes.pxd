@@ -95,5 +95,6 @@ cdef extern from "backward.h" nogil:
 
     void vp_add_back(vp_back_sums*, const double* g, const double* h, const double* d,
                      const double* r, int n) noexcept
+    void vp_add_scaled(double* u, const float* w, double delta, int n) noexcept
     double vp_log_slope_tail(int code, double p0, double side, double log_z,
                              double* sign) noexcept

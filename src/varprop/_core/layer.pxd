@@ -150,6 +150,42 @@ cdef inline double log_h(const Plan* plan, double z, double log_k, double* sign)
                              lanes.vp_log_or_never(lanes.vp_abs(z)) + 0.5 * log_k)
 
 
+cdef inline lanes.vp_regime regime_of(const Plan* plan, double log_k) noexcept nogil:
+    """The scale of a layer that the way up has passed; a silent one is evaluated at 0."""
+    cdef lanes.vp_regime regime
+    if log_k != lanes.VP_NEVER:
+        return lanes.vp_choose_regime(&plan.act, log_k)
+    regime.status = lanes.VP_OK
+    regime.code = plan.act.code
+    regime.p0 = plan.act.p0
+    regime.p1 = plan.act.p1
+    regime.scale = 1.0
+    regime.log_unit = 0.0
+    regime.threshold = plan.act.threshold
+    return regime
+
+
+cdef inline double log_slope_unit(const Plan* plan, double log_k) noexcept nogil:
+    """phi'^2 comes in units of its exp."""
+    if plan.act.degree > 1 and log_k != lanes.VP_NEVER:
+        return (plan.act.degree - 1) * log_k
+    return 0.0
+
+
+cdef inline double log_slope(const Plan* plan, double z, double d, double log_k,
+                             double* sign) noexcept nogil:
+    """ln |phi'| of one unit, and its sign, also where phi' underflows."""
+    sign[0] = 1.0 if d > 0.0 else -1.0
+    if lanes.vp_abs(d) > 1e-290 or log_k == lanes.VP_NEVER:
+        return lanes.vp_log_or_never(lanes.vp_abs(d))
+    if plan.log_value != NULL:
+        return plan.log_value(plan.context, z, log_k, True, sign)
+    if plan.callback != NULL:
+        return lanes.VP_NEVER
+    return lanes.vp_log_slope_tail(plan.act.code, plan.act.p0, 1.0 if z > 0.0 else -1.0,
+                                   lanes.vp_log_or_never(lanes.vp_abs(z)) + 0.5 * log_k, sign)
+
+
 cdef inline void add_tail(TailSum* tail, double log_value, double sign) noexcept nogil:
     cdef double shrink
     if log_value == lanes.VP_NEVER:

@@ -14,7 +14,7 @@ from varprop._core cimport lanes
 from varprop._core.draws cimport Mix, draw, mix_of, open_streams, padded_to_group
 from varprop._core.layer cimport (
     BLOCK, LOG_A, LOG_G, LOG_K, Plan, TailSum, Work, add_tail, evaluate, interrupted, is_lost,
-    log_h, open_works,
+    log_h, log_slope, log_slope_unit, open_works, regime_of,
 )
 from varprop._core.plan cimport PlanHolder
 
@@ -36,7 +36,6 @@ cdef struct Layer:
     bint top               # the gradient starts here
     bint silent            # every pre-activation is exactly 0
     lanes.vp_regime regime
-    double log_slope_unit  # phi'^2 comes in units of its exp
     double log_k
     double log_a
     double shrink          # from h as evaluated to h of mean square 1
@@ -157,20 +156,6 @@ cdef double log_arriving(const Plan* plan, const Layer* at, double log_g) noexce
     return log - lanes.vp_log(fan_in)
 
 
-cdef double log_slope(const Plan* plan, const Layer* at, double z, double d,
-                      double* sign) noexcept nogil:
-    """ln |phi'| of one unit, and its sign, also where phi' underflows."""
-    sign[0] = 1.0 if d > 0.0 else -1.0
-    if lanes.vp_abs(d) > 1e-290 or at.silent:
-        return lanes.vp_log_or_never(lanes.vp_abs(d))
-    if plan.log_value != NULL:
-        return plan.log_value(plan.context, z, at.log_k, True, sign)
-    if plan.callback != NULL:
-        return lanes.VP_NEVER
-    return lanes.vp_log_slope_tail(plan.act.code, plan.act.p0, 1.0 if z > 0.0 else -1.0,
-                                   lanes.vp_log_or_never(lanes.vp_abs(z)) + 0.5 * at.log_k, sign)
-
-
 cdef int rescue(const Plan* plan, Layer* at, double tau_above, Work* work, double* log_square,
                 double* tau) noexcept nogil:
     """ln |d|^2 and g . d / |d| where phi or phi' underflows, unit by unit in logarithms."""
@@ -202,7 +187,7 @@ cdef int rescue(const Plan* plan, Layer* at, double tau_above, Work* work, doubl
                         value = log_h(plan, z[i], at.log_k, &h_sign) - 0.5 * at.log_a
                         work.h[i] = h_sign * lanes.vp_exp(value)
                     if turn == 1:
-                        value = log_slope(plan, at, z[i], work.d[i], &sign)
+                        value = log_slope(plan, z[i], work.d[i], at.log_k, &sign)
                         h_sign = at.alpha * work.r[i] + at.beta * work.h[i]
                         sign = sign if h_sign > 0.0 else -sign
                         value = value + lanes.vp_log_or_never(lanes.vp_abs(h_sign))
@@ -245,22 +230,13 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double lo
     at.log_k = rows[LOG_K, row, layer]
     at.log_a = rows[LOG_A, row, layer]
     at.silent = at.log_k == lanes.VP_NEVER
-    memset(&at.regime, 0, sizeof(at.regime))
-    if at.silent:
-        at.regime.code = plan.act.code
-        at.regime.p0 = plan.act.p0
-        at.regime.p1 = plan.act.p1
-        at.regime.scale = 1.0
-        memset(&at.mix, 0, sizeof(at.mix))
-        at.mix.squares = 1.0
-    else:
-        at.regime = lanes.vp_choose_regime(&plan.act, at.log_k)
+    at.regime = regime_of(plan, at.log_k)
+    memset(&at.mix, 0, sizeof(at.mix))
+    at.mix.squares = 1.0
+    if not at.silent:
         log_below = log_input if layer == 0 else rows[LOG_A, row, layer - 1]
         at.mix = mix_of(plan, layer, at.trial, log_below + plan.log_gain[layer] - at.log_k,
                         at.log_k, works)
-    at.log_slope_unit = 0.0
-    if plan.act.degree > 1 and not at.silent:
-        at.log_slope_unit = (plan.act.degree - 1) * at.log_k
     at.shrink = 0.0
     at.lost = False
     if at.log_a != lanes.VP_NEVER:
@@ -296,7 +272,7 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double lo
         tau[0] = along / sqrt(log_square) if log_square > 0.0 else 0.0
         log_square = lanes.vp_log_or_never(log_square)
     tau[0] /= sqrt(at.mix.squares)
-    log_g = (log_arriving(plan, &at, log_g) + log_square + at.log_slope_unit
+    log_g = (log_arriving(plan, &at, log_g) + log_square + log_slope_unit(plan, at.log_k)
              - lanes.vp_log(<double> at.units))
     if not log_g <= lanes.VP_LARGEST:
         return lanes.VP_OVERFLOW
