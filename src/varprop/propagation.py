@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .network import Network
-from .rows import LAYER_FIELDS, Rows, counted
+from .rows import Rows, counted
 from .statistic import FloatArray, LayerStatistic
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .compare import Comparison
     from .plot import LayerLogs
 
-__all__ = ["LAYER_FIELDS", "Propagation", "Rows", "input_label"]
+__all__ = ["Propagation", "Rows", "input_label"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -160,6 +160,11 @@ class Propagation:
         """Share of units that are exactly 0."""
         return LayerStatistic.of_values("zero", self.rows.zero)
 
+    @property
+    def backward(self) -> bool:
+        """Whether gradients were measured."""
+        return self.rows.log_gradient is not None
+
     @cached_property
     def gradient(self) -> LayerStatistic:
         """g: mean over units of the squared gradient with respect to their pre-activations.
@@ -257,7 +262,7 @@ class Propagation:
         layer = np.tile(np.arange(1, layers + 1), trials)
         died = np.repeat(self.died, layers)
         columns: dict[str, Any] = {"trial": np.repeat(self.trial_numbers, layers), "layer": layer}
-        for name in LAYER_FIELDS:
+        for name in self.rows.names[:-1]:
             values = getattr(self.rows, name).ravel()
             columns[name] = np.where(values == -np.inf, np.nan, values)
         columns["dead"] = (died > 0) & (layer >= died)

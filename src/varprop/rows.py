@@ -70,7 +70,7 @@ class Rows:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The arrays that are there."""
+        """The arrays that are there, those of (trials, layers) first."""
         back = () if self.log_gradient is None else (BACKWARD,)
         return (*LAYER_FIELDS, *back, "died")
 
