@@ -65,7 +65,7 @@ def test_joint_law_of_both_directions_is_that_of_drawn_matrices(act, sigma_b, wi
 
 def test_the_shortcut_of_independent_gradients_is_rejected():
     """Other weights on the way back than on the way up: the same test sees it."""
-    net: dict[str, Any] = {"depth": 4, "width": 3, "act": "tanh", "sigma_w": 2.0}
+    net: dict[str, Any] = {"depth": 4, "width": 2, "act": "tanh", "sigma_w": 1.3}
     true = simulate(**net, trials=20_000, seed=33)
     run = prepare(
         None, net, x=None, trials=2500, first_trial=0, seed=33, threads=1, engine="reference",
