@@ -19,8 +19,12 @@ def rows(
     drift: float = 0.0,
     noise: float = 0.2,
     dead: int = 0,
+    back: bool = False,
 ) -> Rows:
-    """Random walks of ln q by `drift` a layer; the first `dead` trials die half way down."""
+    """Random walks of ln q by `drift` a layer; the first `dead` trials die half way down.
+
+    With `back`, gradients walk the other way.
+    """
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(drift, noise, (trials, depth)), axis=1)
     relative = rng.uniform(-1, 1, (trials, depth))
@@ -39,6 +43,7 @@ def rows(
         saturated=rng.uniform(0, 1, (trials, depth)),
         zero=zero,
         died=died,
+        log_gradient=-0.5 * walk[:, ::-1].copy() if back and not dead else None,
     )
 
 
@@ -63,5 +68,5 @@ def propagation(made: Rows | None = None, *, first: int = 0, **other: Any) -> Pr
 def part(whole: Propagation, which: npt.ArrayLike, ranges: tuple[tuple[int, int], ...]) -> Any:
     """Some trials of a result, as another run of the same simulation would give them."""
     index = np.asarray(which)
-    chosen = Rows(**{name: getattr(whole.rows, name)[index] for name in whole.rows.__annotations__})
+    chosen = Rows(**{name: getattr(whole.rows, name)[index] for name in whole.rows.names})
     return propagation(chosen, ranges=ranges)

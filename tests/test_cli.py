@@ -64,7 +64,7 @@ def test_options_reach_the_simulation(calls: Calls) -> None:
     assert call.pop("network") == Network(3, 9, act="elu(0.5)", sigma_w=1.5, sigma_b=0.2)
     assert call == {
         "x": None, "progress": None, "trials": 5, "first_trial": 7, "seed": 3, "threads": 2,
-        "engine": "dense",
+        "engine": "dense", "backward": None,
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from scipy import stats
 import varprop
 from varprop import Network, Propagation, simulate
 from varprop.compare import FALSE_ALARMS, Comparison
-from varprop.propagation import LAYER_FIELDS, Rows
+from varprop.propagation import Rows
 from varprop.theory import relative_variance, variance_map
 
 FloatArray = npt.NDArray[np.float64]
@@ -84,7 +84,7 @@ def pieces(p: Propagation, trials: int) -> list[Propagation]:
     return [
         replace(
             p,
-            rows=Rows(**{name: getattr(p.rows, name)[cut] for name in (*LAYER_FIELDS, "died")}),
+            rows=Rows(**{name: getattr(p.rows, name)[cut] for name in p.rows.names}),
             ranges=((cut.start, cut.stop),),
         )
         for cut in cuts

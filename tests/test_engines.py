@@ -35,8 +35,7 @@ def simulate(name: str, **more) -> varprop.Propagation:
 
 def bits(p: varprop.Propagation) -> bytes:
     rows = p.rows
-    parts = [getattr(rows, name).tobytes() for name in varprop.propagation.LAYER_FIELDS]
-    return b"".join([*parts, rows.died.tobytes()])
+    return b"".join(getattr(rows, name).tobytes() for name in rows.names)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -116,4 +115,6 @@ def test_unknown_instruction_set(wish):
 def test_golden_results(name, golden):
     """Results that a release must not change unannounced."""
     p = simulate(name, trials=2)
-    golden(f"result: {name}", np.concatenate([p.rows.log_activation, p.rows.relative_mean]))
+    rows = p.rows
+    golden(f"result: {name}", np.concatenate([rows.log_activation, rows.relative_mean]))
+    golden(f"gradient: {name}", rows.log_gradient)

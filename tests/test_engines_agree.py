@@ -39,6 +39,8 @@ def statistics(p: Propagation) -> dict[str, FloatArray]:
     rows = p.rows
     with np.errstate(invalid="ignore"):
         growth = rows.log_activation[:, -1] - rows.log_activation[:, 0]
+        log_g = np.fmax(rows.log_gradient[:, 0], -300.0)  # the reference's slopes underflow at e^-372
+        along = log_g * np.fmax(rows.log_activation[:, -2], -20)
         q_over_k = (rows.log_preactivation - rows.log_variance).mean(axis=1)
     return {
         "log q": rows.log_preactivation[:, -1],
@@ -48,6 +50,8 @@ def statistics(p: Propagation) -> dict[str, FloatArray]:
         "mean over rms": rows.relative_mean[:, -1],
         "saturated": rows.saturated[:, -1],
         "zero": rows.zero[:, -1],
+        "log g": log_g,
+        "log g times log a": np.where(np.isnan(along), -np.inf, along),
     }
 
 

@@ -144,6 +144,7 @@ def test_quantiles_outside_0_1_are_refused(p: float) -> None:
     [
         ("log_variance", np.nan, "log_variance"),
         ("log_activation", np.inf, "log_activation"),
+        ("log_gradient", np.nan, "log_gradient"),
         ("saturated", 1.5, r"saturated must be in \[0, 1\]"),
         ("zero", -0.1, "zero"),
         ("relative_mean", -1.1, r"relative_mean must be in \[-1, 1\]"),
@@ -151,15 +152,15 @@ def test_quantiles_outside_0_1_are_refused(p: float) -> None:
     ],
 )
 def test_bad_rows_are_refused(name: str, value: float, message: str) -> None:
-    good = rows(4, 3)
-    arrays = {key: np.array(getattr(good, key)) for key in Rows.__annotations__}
+    good = rows(4, 3, back=True)
+    arrays = {key: np.array(getattr(good, key)) for key in good.names}
     arrays[name].flat[1] = value
     with pytest.raises(ValueError, match=message):
         Rows(**arrays)
 
 
 def test_shapes_must_fit() -> None:
-    good = {key: np.array(getattr(rows(4, 3), key)) for key in Rows.__annotations__}
+    good = {key: np.array(getattr(rows(4, 3), key)) for key in rows(4, 3).names}
     with pytest.raises(ValueError, match=r"zero must have the shape \(4, 3\), got \(4, 2\)"):
         Rows(**(good | {"zero": good["zero"][:, :2]}))
     with pytest.raises(ValueError, match=r"\(4, 3\) don't fit \(trials, depth\) = \(5, 3\)"):
@@ -185,7 +186,7 @@ def test_results_cannot_be_changed() -> None:
 
 
 def test_the_caller_keeps_a_writable_array() -> None:
-    arrays = {key: np.array(getattr(rows(4, 3), key)) for key in Rows.__annotations__}
+    arrays = {key: np.array(getattr(rows(4, 3), key)) for key in rows(4, 3).names}
     Rows(**arrays)
     assert arrays["zero"].flags.writeable
 
@@ -210,15 +211,16 @@ def test_the_quantities_are_the_rows() -> None:
 # ---- merging
 
 
-def test_merging_gives_the_single_run_bit_for_bit() -> None:
-    whole = propagation(rows(12, 5, dead=3))
+@pytest.mark.parametrize("made", [{"dead": 3}, {"back": True}])
+def test_merging_gives_the_single_run_bit_for_bit(made: dict[str, Any]) -> None:
+    whole = propagation(rows(12, 5, **made))
     a = part(whole, range(5), ((0, 5),))
     b = part(whole, range(5, 9), ((5, 9),))
     c = part(whole, range(9, 12), ((9, 12),))
     for merged in (a + b + c, c + a + b, a + c + b, sum([b, c, a])):
         assert merged == whole
         assert merged.ranges == ((0, 12),)
-        for name in Rows.__annotations__:
+        for name in whole.rows.names:
             assert getattr(merged.rows, name).tobytes() == getattr(whole.rows, name).tobytes()
 
 

@@ -60,6 +60,14 @@ def test_large_coefficients():
         assert abs(mp.mpf(first) - 2 * mp.zeta(3) / mp.sqrt(2 * mp.pi)) < mp.mpf(10) ** -27
 
 
+def test_moments_of_a_steep_activation():
+    # phi(x) = x Phi(50 x) is GELU's with K -> 2500 K, over 50; its bend is narrow.
+    plain = variance_map("gelu").large(1).terms
+    steep = variance_map("x*Phi(50*x)").large(1).terms
+    for (p, c), (_, d) in zip(plain, steep, strict=True):
+        assert abs(d - c * 2500**p / 2500) <= sympy.Float("1e-27", 30) * abs(d)
+
+
 STATUS = {  # name: (at 0, radius; at infinity, radius) of the variance map
     "relu": ("exact", None, "exact", None),
     "sign": ("exact", None, "exact", None),

@@ -75,14 +75,15 @@ def saved(tmp_path: Path) -> Path:
         {"network": Network(3, act="x*sigmoid(1.702*x)", sigma_w=1.1, sigma_b=0.3)},
     ],
 )
-def test_round_trip(tmp_path: Path, other: dict[str, Any]) -> None:
-    p = propagation(rows(4, 3, drift=-900.0, dead=1), **other)
+@pytest.mark.parametrize("made", [{"dead": 1}, {"back": True}])
+def test_round_trip(tmp_path: Path, other: dict[str, Any], made: dict[str, Any]) -> None:
+    p = propagation(rows(4, 3, drift=-900.0, **made), **other)
     p.save(tmp_path / "a")
     back = load(tmp_path / "a")
     assert back == p
     assert back.provenance == p.provenance
     assert back.ranges == p.ranges
-    for name in Rows.__annotations__:
+    for name in p.rows.names:
         ours, theirs = getattr(p.rows, name), getattr(back.rows, name)
         assert ours.tobytes() == theirs.tobytes()
         assert ours.dtype == theirs.dtype

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,6 +129,26 @@ class Activation:
                 f"{x.shape}; it must work element by element"
             )
         return values
+
+    @cached_property
+    def jumps(self) -> tuple[float, ...]:
+        """The kinks at which φ itself jumps, so that it has no slope there.
+
+        Examples
+        --------
+        >>> Activation.named("sign").jumps, Activation.named("relu").jumps
+        ((0.0,), ())
+        """
+        found = []
+        for kink in self.kinks:
+            step = 1e-7 * max(1.0, abs(kink))
+            near = self(kink + step * np.array([-1.0, -0.5, 0.5, 1.0]))
+            # A slope makes the inner gap as wide as the two outer ones together; a jump far wider.
+            inner = abs(near[2] - near[1])
+            outer = abs(near[1] - near[0]) + abs(near[3] - near[2])
+            if inner > 1e-6 * max(1.0, float(np.abs(near).max())) and inner > 10 * outer:
+                found.append(float(kink))
+        return tuple(found)
 
     def sympy(self) -> sympy.Expr:
         """φ as a SymPy expression in ``Symbol("x", real=True)``.

@@ -131,9 +131,10 @@ def simulate(
       dead, first_death: networks whose units all are 0, and the first such layer
       log_growth_per_layer: of q, median over networks;
       log_late_growth_per_layer: the same in the second half of the layers
+      log_gradient_growth: of g, from the last layer to the first; null without
       layers: one object per layer,
         layer: 1, 2, ...
-        variance, preactivation, activation (K, q, a): each
+        variance, preactivation, activation, gradient (K, q, a, g): each
           log_median, log_p10, log_p90: ln of quantiles over networks
           log_mean, log_stderr: mean of ln over networks, its standard error
         relative_mean (mean/rms of activations), saturated, zero (shares): each

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._core import dense, kernels, matrix_free
+from ._core import dense, dense_back, kernels, matrix_free, matrix_free_back
 from ._core.plan import PlanHolder
 from .activation import Activation
-from .formula import Formula
 from .network import Network
+from .plans import plan_of
 from .resources import require_memory
-from .rows import LAYER_FIELDS, Rows
+from .rows import BACKWARD, LAYER_FIELDS, Rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,9 +25,10 @@ ENGINES = ("auto", "matrix-free", "dense", "reference")
 MATRIX_FREE_LAWS = ("normal", "orthogonal")
 DENSE_LAWS = ("normal", "uniform")
 
-_STATISTICS = len(LAYER_FIELDS)
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2.5e7  # number draws (about 0.05 s of one thread) between two looks at Python
+_KEPT = 6.4e7  # bytes of pre-activations that a batch of trials may keep for the way back
+_BACK = 2.0  # what a layer costs on the way back, over the way up
 _RANGE = 1  # an engine's status: out of the range where phi is known; else an overflow
 
 
@@ -76,25 +77,39 @@ class Run:
     seed: int
     threads: int
     saturated_below: float
+    backward: bool
+
+    @property
+    def statistics(self) -> int:
+        """How many numbers are measured in each layer of a trial."""
+        return len(LAYER_FIELDS) + self.backward
 
     def rows(self, progress: Callable[[float], object] | None = None) -> Rows:
         """Run, in pieces small enough for Ctrl-C and progress."""
         network, trials = self.network, self.trials
         self.require_memory()
-        values = np.empty((_STATISTICS, trials, network.depth))
+        values = np.empty((self.statistics, trials, network.depth))
         died = np.zeros(trials, dtype=np.int64)
-        plan = self._plan()
+        plan = plan_of(network, self.seed, self.saturated_below)
         done, total = 0.0, float(self._cost.sum()) * trials
+        total *= 1 + _BACK * self.backward
         for start in range(0, trials, self._batch):
             batch = slice(start, min(start + self._batch, trials))
             size = batch.stop - batch.start
             plan.move_to(self.first_trial + start)
             state = np.full(size, log_input(self.x))
-            extra = (self._signals(size),) if self.engine == "dense" else ()
+            extra = self._vectors(size) if self.engine == "dense" else ()
             wide = size < self.threads and self._most_blocks >= 2 * self.threads
-            for first, last in self._segments(size):
+            segments = list(self._segments(size))
+            for first, last in segments:
                 self._call(plan, values[:, batch], died[batch], state, first, last, wide, extra)
                 done += float(self._cost[first:last].sum()) * size
+                if progress is not None:
+                    progress(done / total)
+            along = np.zeros(size)
+            for first, last in reversed(segments) if self.backward else ():
+                self._call_back(plan, values[:, batch], along, first, last, wide, extra)
+                done += _BACK * float(self._cost[first:last].sum()) * size
                 if progress is not None:
                     progress(done / total)
         return rows_of(values, died)
@@ -115,13 +130,42 @@ class Run:
         forward = dense.forward if self.engine == "dense" else matrix_free.forward
         threads = self.threads if wide else min(self.threads, len(state))
         forward(plan, values, died, state, first, last, threads, wide, status, stopped_at, *extra)
+        self._check(plan, status, stopped_at, _trouble)
+
+    def _call_back(
+        self,
+        plan: PlanHolder,
+        values: FloatArray,
+        along: FloatArray,
+        first: int,
+        last: int,
+        wide: bool,
+        extra: tuple[FloatArray, ...],
+    ) -> None:
+        status = np.zeros(len(along), dtype=np.int32)
+        stopped_at = np.zeros(len(along), dtype=np.int64)
+        threads = self.threads if wide else min(self.threads, len(along))
+        how = (first, last, threads, wide, status, stopped_at)
+        if self.engine == "dense":
+            dense_back.backward(plan, values, *extra, *how)
+        else:
+            matrix_free_back.backward(plan, values, along, log_input(self.x), *how)
+        self._check(plan, status, stopped_at, _trouble_back)
+
+    def _check(
+        self,
+        plan: PlanHolder,
+        status: npt.NDArray[np.int32],
+        stopped_at: npt.NDArray[np.int64],
+        explain: Callable[[Activation, int, int], str],
+    ) -> None:
         if plan.error is not None:
             raise plan.error
         failed = np.flatnonzero(status)
         if failed.size:
             trial = int(failed[0])
             raise OverflowError(
-                _trouble(self.network.act, int(status[trial]), int(stopped_at[trial]))
+                explain(self.network.act, int(status[trial]), int(stopped_at[trial]))
             )
 
     @property
@@ -133,7 +177,14 @@ class Run:
     @property
     def _batch(self) -> int:
         cheap = int(_PIECE * self.threads / float(self._cost.sum()))
+        if self.engine == "dense" and self.backward:
+            cheap = min(cheap, int(_KEPT / self._vector_bytes))
         return max(self.threads, min(self.trials, cheap))
+
+    @property
+    def _vector_bytes(self) -> float:
+        """What the dense engine keeps of one trial."""
+        return 8.0 * _padded(max(self.network.widths)) * (1 + self.network.depth * self.backward)
 
     @property
     def _most_blocks(self) -> int:
@@ -146,44 +197,24 @@ class Run:
         edges = [0, *(int(cut) for cut in cuts if cut < self.network.depth), self.network.depth]
         return pairwise(edges)
 
-    def _signals(self, trials: int) -> FloatArray:
-        """The input of mean square 1 for each trial, with room for the widest layer."""
-        signals = np.zeros((trials, _padded(max(self.network.widths))))
-        signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x)
-        return signals
+    def _vectors(self, trials: int) -> tuple[FloatArray, FloatArray]:
+        """The input of mean square 1 for each trial, and room to keep pre-activations in.
 
-    def _plan(self) -> PlanHolder:
-        network, act = self.network, self.network.act
-        parameters = [*(value for _, value in act.parameters), 0.0, 0.0]
-        facts = (
-            act.code,
-            -1 if act.degree is None else act.degree,
-            *parameters[:2],
-            *act.at_zero,
-            act.at_infinity,
-            _far_zeros(act),
-            self.saturated_below * act.max_slope if math.isfinite(act.max_slope) else 0.0,
-        )
-        return PlanHolder(
-            facts,
-            network.widths,
-            network.sigma_w,
-            network.bias_std,
-            self.seed,
-            haar=network.scheme.distribution == "orthogonal",
-            uniform_weights=network.scheme.distribution == "uniform",
-            uniform_bias=network.bias_distribution == "uniform",
-            callback=None if act.code >= 0 else _callback(act),
-            log_value=None if act.code >= 0 or act.formula is None else _log_value(act.formula),
-        )
+        The signal's vector serves the gradient afterwards.
+        """
+        room = _padded(max(self.network.widths))
+        signals = np.zeros((trials, room))
+        signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x)
+        return signals, np.empty((trials, self.network.depth * self.backward, room))
 
     def require_memory(self) -> None:
         """Raise MemoryError where the result and the vectors would not fit."""
-        results = 8 * (_STATISTICS * self.trials + 4) * self.network.depth
+        results = 8 * (self.statistics * self.trials + 4) * self.network.depth
         vectors = 0
         if self.engine == "dense":
             widest = _padded(max(self.network.widths))
-            vectors = 8 * widest * (min(self._batch, self.trials) + self.threads)
+            vectors = int(self._vector_bytes) * min(self._batch, self.trials)
+            vectors += 8 * widest * 17 * self.threads
         if self.engine == "reference":
             sizes = self.network.widths
             vectors = 16 * max(a * b for a, b in pairwise(sizes))  # a matrix, and its making
@@ -195,8 +226,9 @@ class Run:
 
 
 def rows_of(values: FloatArray, died: npt.NDArray[np.int64]) -> Rows:
-    """Rows from an array of shape (statistics, trials, layers), in the order of LAYER_FIELDS."""
-    return Rows(**dict(zip(LAYER_FIELDS, values, strict=True)), died=died)
+    """Rows from an array (statistics, trials, layers): LAYER_FIELDS, then perhaps BACKWARD."""
+    fields = (*LAYER_FIELDS, BACKWARD)[: len(values)]
+    return Rows(**dict(zip(fields, values, strict=True)), died=died)
 
 
 def log_input(x: FloatArray | None) -> float:
@@ -219,45 +251,6 @@ def _padded(units: int) -> int:
     return -(-units // 32) * 32
 
 
-def _callback(act: Activation) -> Callable[[FloatArray, FloatArray, FloatArray], None]:
-    def evaluate(z: FloatArray, h: FloatArray, d: FloatArray) -> None:
-        with np.errstate(all="ignore"):
-            h[...] = act(z)
-            d[...] = act.derivative(z)
-        bad = ~np.isfinite(h) | np.isnan(d)
-        if bad.any():
-            at = int(np.flatnonzero(bad)[0])
-            raise OverflowError(
-                f"activation {str(act)!r} gave φ({z[at]!r}) = {h[at]!r} with slope {d[at]!r}; "
-                "φ must be finite wherever the signal goes"
-            )
-
-    return evaluate
-
-
-def _far_zeros(act: Activation) -> bool:
-    """Whether φ is exactly 0 on a side where its far slope is."""
-    if act.at_infinity is None:
-        return False
-    with np.errstate(all="ignore"):
-        ends = act(np.array([-1e130, 1e130]))
-    return any(s == 0 and v == 0 for s, v in zip(act.at_infinity, ends, strict=True))
-
-
-def _log_value(formula: Formula) -> Callable[[float, float], tuple[float, float]]:
-    def evaluate(z: float, log_k: float) -> tuple[float, float]:
-        import mpmath
-
-        with mpmath.workdps(30):
-            value = formula.mpmath(mpmath.mpf(z) * mpmath.exp(mpmath.mpf(log_k) / 2))
-            log = float(mpmath.log(abs(value))) if value else -math.inf
-        if log < -1.7e308:
-            return -math.inf, 0.0
-        return log, math.copysign(1.0, value)
-
-    return evaluate
-
-
 def _trouble(act: Activation, status: int, layer: int) -> str:
     if status == _RANGE:
         return (
@@ -268,6 +261,14 @@ def _trouble(act: Activation, status: int, layer: int) -> str:
     return (
         f"in layer {layer} the logarithm of the signal itself left float64 (|ln| > 1.7e308) "
         f"with activation {str(act)!r}; use less depth"
+    )
+
+
+def _trouble_back(act: Activation, status: int, layer: int) -> str:
+    what = "squares of the slopes" if status == _RANGE else "logarithm of the gradient"
+    return (
+        f"on the way back, in layer {layer}, the {what} left float64 with activation "
+        f"{str(act)!r}; use backward=False, less depth, or another sigma_w"
     )
 
 

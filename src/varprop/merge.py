@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .propagation import LAYER_FIELDS, Propagation, Rows
+from .propagation import Propagation, Rows
 
 # Whatever else differs would change the numbers, or their meaning.
 _SAME = (
@@ -53,6 +53,8 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
         ours, theirs = getattr(left, name), getattr(right, name)
         if ours != theirs:
             raise ValueError(f"can't merge: {name} differs: {ours!r} and {theirs!r}")
+    if left.rows.names != right.rows.names:
+        raise ValueError("can't merge: one of them has gradients (backward=True), the other has not")
     ranges = sorted(left.ranges + right.ranges)
     for (_, stop), (first, next_stop) in pairwise(ranges):
         if first < stop:
@@ -64,7 +66,7 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
     rows = Rows(
         **{
             name: np.concatenate([getattr(left.rows, name), getattr(right.rows, name)])[order]
-            for name in (*LAYER_FIELDS, "died")
+            for name in left.rows.names
         }
     )
     keys = dict.fromkeys((*left.provenance, *right.provenance))

@@ -64,6 +64,10 @@ def run_options(command: Command) -> Command:
             ),
             click.option("--threads", type=int, help="Threads.  [default: all cores]"),
             click.option("--engine", type=engines, default="auto", show_default=True),
+            click.option(
+                "--backward/--no-backward", default=None,
+                help="Measure gradients too.  [default: yes, unless the activation jumps]",
+            ),
         )
     ):  # fmt: skip
         command = option(command)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .network import Network
-from .rows import LAYER_FIELDS, Rows, counted
-from .statistic import LayerStatistic
+from .rows import Rows, counted
+from .statistic import FloatArray, LayerStatistic
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .compare import Comparison
     from .plot import LayerLogs
 
-__all__ = ["LAYER_FIELDS", "Propagation", "Rows", "input_label"]
+__all__ = ["Propagation", "Rows", "input_label"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -160,6 +160,41 @@ class Propagation:
         """Share of units that are exactly 0."""
         return LayerStatistic.of_values("zero", self.rows.zero)
 
+    @property
+    def backward(self) -> bool:
+        """Whether gradients were measured."""
+        return self.rows.log_gradient is not None
+
+    @cached_property
+    def gradient(self) -> LayerStatistic:
+        """g: mean over units of the squared gradient with respect to their pre-activations.
+
+        Of v . z^L, v a random direction with mean square 1: so g is 1 in the last layer.
+        """
+        return LayerStatistic("gradient", self._log_gradient)
+
+    @cached_property
+    def weight_gradient(self) -> LayerStatistic:
+        """Squared norm of the gradient with respect to a layer's weight matrix."""
+        below = np.empty_like(self.rows.log_activation)
+        below[:, 0] = self.input_mean_square_log
+        below[:, 1:] = self.rows.log_activation[:, :-1]
+        log_fans = np.log(np.array(self.network.widths, dtype=np.float64))
+        log = self._log_gradient + below + log_fans[1:] + log_fans[:-1]
+        return LayerStatistic("weight_gradient", log)
+
+    @cached_property
+    def bias_gradient(self) -> LayerStatistic:
+        """Squared norm of the gradient with respect to a layer's biases."""
+        log_units = np.log(np.array(self.network.widths[1:], dtype=np.float64))
+        return LayerStatistic("bias_gradient", self._log_gradient + log_units)
+
+    @property
+    def _log_gradient(self) -> FloatArray:
+        if self.rows.log_gradient is None:
+            raise ValueError("no gradient was measured: simulate with backward=True")
+        return self.rows.log_gradient
+
     def __repr__(self) -> str:
         return (
             f"<Propagation: {counted(self.trials, 'trial')} of {self.network!r}, "
@@ -227,7 +262,7 @@ class Propagation:
         layer = np.tile(np.arange(1, layers + 1), trials)
         died = np.repeat(self.died, layers)
         columns: dict[str, Any] = {"trial": np.repeat(self.trial_numbers, layers), "layer": layer}
-        for name in LAYER_FIELDS:
+        for name in self.rows.names[:-1]:
             values = getattr(self.rows, name).ravel()
             columns[name] = np.where(values == -np.inf, np.nan, values)
         columns["dead"] = (died > 0) & (layer >= died)

@@ -39,17 +39,24 @@ def simulate(network: Network | None = None, **options: Any) -> Propagation:
 def rows(run: Run, progress: Callable[[float], object] | None = None) -> Rows:
     """Draw and measure `run.trials` networks, one after the other."""
     run.require_memory()
-    values = np.empty((6, run.trials, run.network.depth))
+    values = np.empty((run.statistics, run.trials, run.network.depth))
     died = np.zeros(run.trials, dtype=np.int64)
     for row in range(run.trials):
-        rng = np.random.default_rng([run.seed, run.first_trial + row])
-        values[:, row], died[row] = _propagate(run, rng)
+        values[:6, row], died[row], slopes = _forward(run, run.first_trial + row)
+        if run.backward:
+            values[6, row] = _backward(run, run.first_trial + row, slopes)
         if progress is not None:
             progress((row + 1) / run.trials)
     return rows_of(values, died)
 
 
-def _propagate(run: Run, rng: np.random.Generator) -> tuple[FloatArray, int]:
+def _generator(run: Run, trial: int, layer: int) -> np.random.Generator:
+    """Each layer has its own, so that the way back can draw the same matrix again."""
+    return np.random.default_rng([run.seed, trial, layer])
+
+
+def _forward(run: Run, trial: int) -> tuple[FloatArray, int, list[tuple[FloatArray, float]]]:
+    """What is measured in each layer, the first dead one, and each layer's slopes."""
     network, act = run.network, run.network.act
     slope = act.max_slope if np.isfinite(act.max_slope) else 0.0
     x = np.ones(network.widths[0]) if run.x is None else run.x
@@ -58,7 +65,9 @@ def _propagate(run: Run, rng: np.random.Generator) -> tuple[FloatArray, int]:
     log_a += 2 * np.log(top)
     out = np.empty((6, network.depth))
     died = 0
+    kept = []
     for layer in range(network.depth):
+        rng = _generator(run, trial, layer)
         fan_in, units = network.widths[layer : layer + 2]
         variance, bias_std = network.weight_variance[layer], network.bias_std[layer]
         with np.errstate(divide="ignore"):
@@ -73,6 +82,7 @@ def _propagate(run: Run, rng: np.random.Generator) -> tuple[FloatArray, int]:
             unit = np.exp((log_b - log_k) / 2) * _unit_law(network.bias_distribution, rng, units)
         z = z + unit
         values, slopes, log_unit = _activate(act, z, log_k)
+        kept.append((slopes, (act.degree - 1) * log_k if act.degree and log_k > -np.inf else 0.0))
         zero, saturated = values == 0, np.abs(slopes) <= run.saturated_below * slope
         mean_h = values.mean()
         h, log_a = _normalised(values)
@@ -83,7 +93,23 @@ def _propagate(run: Run, rng: np.random.Generator) -> tuple[FloatArray, int]:
         out[:, layer] = log_q, log_a, log_k, mean_h, saturated.mean(), zero.mean()
         if not died and zero.all() and act.at_zero[0] == 0 and bias_std == 0:
             died = layer + 1
-    return out, died
+    return out, died, kept
+
+
+def _backward(run: Run, trial: int, slopes: list[tuple[FloatArray, float]]) -> FloatArray:
+    """ln g of every layer, for a gradient that starts as a random direction."""
+    network = run.network
+    law, gains = network.scheme.distribution, network.sigma_w**2
+    start = _generator(run, trial, network.depth).standard_normal(network.widths[-1])
+    delta, _ = _normalised(start)
+    log_g = np.zeros(network.depth)
+    for layer in range(network.depth - 1, 0, -1):
+        fan_in, units = network.widths[layer : layer + 2]
+        w = _weights(law, _generator(run, trial, layer), units, fan_in)
+        slope, log_unit = slopes[layer - 1]
+        delta, log = _normalised(slope * (w.T @ delta))
+        log_g[layer - 1] = log_g[layer] + np.log(gains[layer]) + log + log_unit
+    return log_g
 
 
 def _activate(act: Activation, z: FloatArray, log_k: float) -> tuple[FloatArray, FloatArray, float]:

@@ -13,6 +13,7 @@ from .statistic import FloatArray
 LOGS = ("log_preactivation", "log_activation", "log_variance")
 SHARES = ("relative_mean", "saturated", "zero")
 LAYER_FIELDS = LOGS + SHARES
+BACKWARD = "log_gradient"  # measured only on the way back
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class Rows:
         Shares of units, in [0, 1].
     died : integer array, shape (trials,)
         First layer whose units are all exactly 0 in a network that can't recover; 0 if it lives.
+    log_gradient : array, shape (trials, layers), optional
+        ln g; -inf where exactly 0. None where nothing was sent back.
 
     Raises
     ------
@@ -49,12 +52,13 @@ class Rows:
     saturated: FloatArray
     zero: FloatArray
     died: npt.NDArray[np.int64]
+    log_gradient: FloatArray | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.log_preactivation)
         if len(shape) != 2 or 0 in shape:
             raise ValueError(f"rows must have the shape (trials, layers), got {shape}")
-        for name in (*LAYER_FIELDS, "died"):
+        for name in self.names:
             dtype = np.int64 if name == "died" else np.float64
             array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
             expected = shape[:1] if name == "died" else shape
@@ -63,6 +67,12 @@ class Rows:
             _check_range(name, array, shape[1])
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arrays that are there, those of (trials, layers) first."""
+        back = () if self.log_gradient is None else (BACKWARD,)
+        return (*LAYER_FIELDS, *back, "died")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,7 +96,7 @@ class Rows:
 
 def _check_range(name: str, array: npt.NDArray[Any], layers: int) -> None:
     lowest, highest = array.min(), array.max()  # both nan if there is one
-    if name in LOGS:
+    if name in LOGS or name == BACKWARD:
         fits, allowed = highest < np.inf, "finite, or -inf for an exact 0"
     elif name == "died":
         fits, allowed = lowest >= 0 and highest <= layers, f"layer numbers 1..{layers}, or 0"

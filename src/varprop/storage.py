@@ -18,12 +18,12 @@ import numpy as np
 
 from .files import atomic_path
 from .network import Network
-from .propagation import LAYER_FIELDS, Propagation, Rows
+from .propagation import Propagation
+from .rows import BACKWARD, LAYER_FIELDS, Rows
 
 FORMAT = 1
 _SEAL = b"varprop sha256 "
 _SEAL_LENGTH = len(_SEAL) + 64
-_MEMBERS = (*LAYER_FIELDS, "died")
 # What reading a file with a right checksum but other content may raise.
 _UNREADABLE = (
     AttributeError,
@@ -68,7 +68,7 @@ def save(propagation: Propagation, path: str | os.PathLike[str]) -> None:
             # A ZipInfo without a date keeps the file the same whenever it is written.
             with archive.open(zipfile.ZipInfo("propagation.json"), "w") as member:
                 member.write(_metadata(propagation))
-            for name in _MEMBERS:
+            for name in propagation.rows.names:
                 array = getattr(propagation.rows, name)
                 little = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 info = zipfile.ZipInfo(f"{name}.npy")
@@ -140,11 +140,12 @@ def _read(file: BinaryIO) -> Propagation:
                 f"it holds {meta['kind']} in format {meta['format']}, written by varprop "
                 f"{meta.get('version')}; this version reads varprop.Propagation in format {FORMAT}"
             )
+        back = (BACKWARD,) if f"{BACKWARD}.npy" in archive.namelist() else ()
         arrays = {
             name: np.lib.format.read_array(
                 io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False
             )
-            for name in _MEMBERS
+            for name in (*LAYER_FIELDS, *back, "died")
         }
     log = meta["input_mean_square_log"]
     return Propagation(

@@ -19,7 +19,8 @@ LOW, HIGH = 0.1, 0.9
 class Summary:
     """What became of the signal, in a few numbers; logarithms are natural.
 
-    Growth is that of q from the first to the last layer, "late" growth that of the second half.
+    Growth is that of q from the first to the last layer, "late" growth that of the second half;
+    the gradient's is that of g from the last layer to the first.
     Each is None where it is not defined: in a network of one layer, or where q is exactly 0.
 
     Examples
@@ -33,6 +34,7 @@ class Summary:
     log_growth_per_layer: float | None
     log_late_growth_per_layer: float | None
     log_growth: float | None
+    log_gradient_growth: float | None
     log_last_median: float | None
     log_last_low: float | None
     log_last_high: float | None
@@ -64,6 +66,7 @@ def summarise(propagation: Propagation) -> Summary:
         log_growth_per_layer=None if growth is None else growth / (depth - 1),
         log_late_growth_per_layer=None if late is None else late / (depth - 1 - depth // 2),
         log_growth=growth,
+        log_gradient_growth=_gradient_growth(propagation),
         log_last_median=_last(q.log_median),
         log_last_low=_last(q.log_quantile(LOW)),
         log_last_high=_last(q.log_quantile(HIGH)),
@@ -97,7 +100,7 @@ def as_dict(propagation: Propagation) -> dict[str, Any]:
     several = propagation.trials > 1
     none: list[float | None] = [None] * propagation.network.depth
     columns: dict[str, dict[str, list[float | None]]] = {}
-    for name in QUANTITIES:
+    for name in (*QUANTITIES, *(("gradient",) if propagation.backward else ())):
         statistic = getattr(propagation, name)
         columns[name] = {
             "log_median": _finite(statistic.log_median),
@@ -128,6 +131,7 @@ def as_dict(propagation: Propagation) -> dict[str, Any]:
         "first_death": facts.first_death,
         "log_growth_per_layer": facts.log_growth_per_layer,
         "log_late_growth_per_layer": facts.log_late_growth_per_layer,
+        "log_gradient_growth": facts.log_gradient_growth,
         "layers": [
             {"layer": i + 1}
             | {name: {key: c[i] for key, c in group.items()} for name, group in columns.items()}
@@ -143,6 +147,14 @@ def _growth(propagation: Propagation, start: int) -> float | None:
     if start == log.shape[1] - 1 or not both.any():
         return None
     return float(np.median(log[both, -1] - log[both, start]))
+
+
+def _gradient_growth(propagation: Propagation) -> float | None:
+    """Median of ln g in the first layer (it is 0 in the last), over trials where there is any."""
+    if not propagation.backward or propagation.network.depth == 1:
+        return None
+    log = propagation.gradient.log[:, 0].compressed()
+    return float(np.median(log)) if log.size else None
 
 
 def _finite(values: np.ma.MaskedArray | FloatArray) -> list[float | None]:

@@ -73,6 +73,8 @@ def _columns(
     for p in sorted((0.5, *spread)):
         columns["q" if p == 0.5 else f"q {100 * p:.0f}%"] = quantile(q, p)
     columns["a"] = quantile(propagation.activation, 0.5)
+    if propagation.backward:
+        columns["g"] = quantile(propagation.gradient, 0.5)
     columns["mean/rms"] = [
         f"{v:.3f}".replace("-0.000", "0.000") for v in propagation.relative_mean.median[rows]
     ]
@@ -139,15 +141,18 @@ def chosen_layers(depth: int) -> IntArray:
 
 def _legend(propagation: Propagation) -> str:
     below = f"{100 * propagation.saturated_below:g}%"
-    one = propagation.trials == 1
-    return "\n".join(
-        (
-            "K: variance of a pre-activation; q, a: mean squares of pre-activations and of",
-            f"activations; satur%: units with a slope of at most {below} of the largest;",
-            "zero%: units that are exactly 0.",
-        )
-        + (() if one else ("K, q, a, mean/rms: medians over networks; satur%, zero%: means.",))
-    )
+    back = propagation.backward
+    lines = [
+        "K: variance of a pre-activation; q, a: mean squares of pre-activations and of",
+        f"activations; satur%: units with a slope of at most {below} of the largest;",
+        "zero%: units that are exactly 0.",
+    ]
+    if back:
+        lines[-1] += " g: mean square of a gradient on its way back."
+    if propagation.trials > 1:
+        logs = "K, q, a, g, mean/rms" if back else "K, q, a, mean/rms"
+        lines.append(f"{logs}: medians over networks; satur%, zero%: means.")
+    return "\n".join(lines)
 
 
 def _closing(propagation: Propagation, facts: Summary) -> str:
@@ -159,6 +164,9 @@ def _closing(propagation: Propagation, facts: Summary) -> str:
             line += f" ({_rate(facts.log_late_growth_per_layer)} in the second half)"
         line += f", x{format_log(facts.log_growth)} from layer 1 to {depth}"
         lines.append(line + _pace(facts.log_growth_per_layer))
+    if facts.log_gradient_growth is not None:
+        line = f"growth of g on its way back: {_rate(facts.log_gradient_growth / (depth - 1))} a layer"
+        lines.append(f"{line}, x{format_log(facts.log_gradient_growth)} from layer {depth} to 1")
     if facts.log_last_mean is not None and trials > 1:
         lines.append(f"q in layer {depth}: {_tail(facts, facts.log_last_mean)}")
     death = f", the first in layer {facts.first_death}" if facts.first_death else ""

@@ -14,20 +14,7 @@ from varprop._core.layer cimport (
     fold_sums, interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
-
-cdef enum:
-    TILE = 1024       # weights drawn at a time
-    TILE_WORDS = 512  # the words they take
-    STREAM = 16384    # weights that share a stream, one row at least: defines a network's weights
-
-
-cdef inline int64_t padded_to(int64_t n, int64_t multiple) noexcept nogil:
-    return (n + multiple - 1) // multiple * multiple
-
-
-cdef inline int64_t rows_a_stream(int64_t fan_in) noexcept nogil:
-    return max(<int64_t> 1, STREAM // padded_to(fan_in, lanes.VP_GROUP_SINGLE))
-
+from varprop._core.tiles cimport TILE, TILE_WORDS, draw_tile, padded_to, rows_a_stream
 
 cdef void multiply_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64_t group,
                         const double* h, double* z) noexcept nogil:
@@ -49,10 +36,7 @@ cdef void multiply_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64
         column = 0
         while column < columns:
             n = <int> min(columns - column, <int64_t> TILE)
-            if plan.uniform_weights:
-                lanes.vp_fill_uniform_single(&stream, words, weights, n)
-            else:
-                lanes.vp_fill_normal_single(&stream, words, weights, n)
+            draw_tile(plan, &stream, words, weights, n)
             lanes.vp_add_products(sums, weights, h + column, n)
             column += n
         z[row] = lanes.vp_fold(sums)
@@ -177,12 +161,13 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
 
 
 cdef void run_trial(const Plan* plan, Py_ssize_t first_layer, Py_ssize_t last_layer,
-                    Py_ssize_t row, double* h, double* z, double* log_a, int64_t* died,
-                    double[:, :, :] rows, Work* work, int threads, int* status,
+                    Py_ssize_t row, double* h, double* z, int64_t stride, double* log_a,
+                    int64_t* died, double[:, :, :] rows, Work* work, int threads, int* status,
                     int64_t* stopped_at) noexcept nogil:
     cdef Py_ssize_t layer
     for layer in range(first_layer, last_layer):
-        status[0] = run_layer(plan, layer, row, h, z, log_a, died, rows, work, threads)
+        status[0] = run_layer(plan, layer, row, h, z + layer * stride, log_a, died, rows, work,
+                              threads)
         if status[0] != lanes.VP_OK:
             stopped_at[0] = layer + 1
             return
@@ -190,15 +175,16 @@ cdef void run_trial(const Plan* plan, Py_ssize_t first_layer, Py_ssize_t last_la
 
 def forward(PlanHolder holder, double[:, :, :] rows, int64_t[::1] died, double[::1] log_a,
             Py_ssize_t first_layer, Py_ssize_t last_layer, int threads, bint wide,
-            int[::1] status, int64_t[::1] stopped_at, double[:, ::1] h):
+            int[::1] status, int64_t[::1] stopped_at, double[:, ::1] h, double[:, :, ::1] kept):
     """Layers first_layer + 1 .. last_layer, as in the matrix-free engine.
 
     ``h`` (trials, padded width) carries each trial's activations, of mean square 1 and padded
-    with zeros to a multiple of 32, from one call to the next.
+    with zeros to a multiple of 32, from one call to the next. ``kept`` (trials, layers, padded
+    width) receives every z / sqrt(K) for the way back; it has no layers where there is none.
     """
     cdef Plan* plan = &holder.plan
     cdef Py_ssize_t trials = log_a.shape[0], row
-    cdef int64_t room = h.shape[1]
+    cdef int64_t room = h.shape[1], stride = room if kept.shape[1] else 0
     cdef Work* works = open_works(plan, threads)
     cdef double* z = <double*> malloc((1 if wide else threads) * room * sizeof(double))
     if works == NULL or z == NULL:
@@ -208,11 +194,13 @@ def forward(PlanHolder holder, double[:, :, :] rows, int64_t[::1] died, double[:
     with nogil:
         if wide:
             for row in range(trials):
-                run_trial(plan, first_layer, last_layer, row, &h[row, 0], z, &log_a[row],
-                          &died[row], rows, works, threads, &status[row], &stopped_at[row])
+                run_trial(plan, first_layer, last_layer, row, &h[row, 0],
+                          &kept[row, 0, 0] if stride else z, stride, &log_a[row], &died[row],
+                          rows, works, threads, &status[row], &stopped_at[row])
         else:
             for row in prange(trials, num_threads=threads, schedule="dynamic"):
-                run_trial(plan, first_layer, last_layer, row, &h[row, 0], z + threadid() * room,
+                run_trial(plan, first_layer, last_layer, row, &h[row, 0],
+                          &kept[row, 0, 0] if stride else z + threadid() * room, stride,
                           &log_a[row], &died[row], rows, works + threadid(), 1, &status[row],
                           &stopped_at[row])
     free(works)

@@ -1,19 +1,29 @@
 # What the engines use of the C headers.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef extern from "weights.h" nogil:
+cdef extern from "backward.h" nogil:
     enum:
         VP_GROUP
         VP_GROUP_SINGLE
         VP_INPUT
         VP_WEIGHTS
         VP_BIAS
+        VP_COTANGENT
         VP_SUM_LANES
         VP_SUM_ZZ
         VP_SUM_HH
         VP_SUM_H
         VP_COUNT_SATURATED
         VP_COUNT_ZERO
+        VP_BACK_HH
+        VP_BACK_HR
+        VP_BACK_RR
+        VP_BACK_DRR
+        VP_BACK_DRH
+        VP_BACK_DHH
+        VP_BACK_GR
+        VP_BACK_GH
+        VP_BACK_SUMS
         VP_OK
         VP_RANGE
         VP_OVERFLOW
@@ -79,3 +89,12 @@ cdef extern from "weights.h" nogil:
     void vp_add(vp_sums*, const double* z, const double* h, const double* d, int n,
                 double threshold) noexcept
     double vp_fold(const double*) noexcept
+
+    ctypedef struct vp_back_sums:
+        double sum[8][16]
+
+    void vp_add_back(vp_back_sums*, const double* g, const double* h, const double* d,
+                     const double* r, int n) noexcept
+    void vp_add_scaled(double* u, const float* w, double delta, int n) noexcept
+    double vp_log_slope_tail(int code, double p0, double side, double log_z,
+                             double* sign) noexcept

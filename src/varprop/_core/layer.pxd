@@ -13,15 +13,16 @@ cdef enum:
     CHUNK = 512    # units worked on at a time; the buffers stay in the first-level cache
 
 cdef enum:
-    LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO
+    LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO, LOG_G
 
 ctypedef int (*Callback)(void* context, double* z, double* h, double* d, int n) noexcept nogil
-ctypedef double (*LogValue)(void* context, double z, double log_k, double* sign) noexcept nogil
+ctypedef double (*LogValue)(void* context, double z, double log_k, bint slope,
+                           double* sign) noexcept nogil
 
 cdef struct Plan:
     lanes.vp_activation act
     Callback callback          # NULL: the activation has a kernel
-    LogValue log_value         # ln |phi| and its sign in tails; NULL for kernels and callables
+    LogValue log_value         # ln |phi| or ln |phi'|, and its sign; NULL for kernels and callables
     void (*check_signals)(void* context) noexcept nogil
     void* context
     int stop                   # set once a callback or a signal handler has raised
@@ -40,6 +41,8 @@ cdef struct Work:
     double* scaled             # the same at the scale where phi is evaluated
     double* h
     double* d
+    double* g                  # the way back: the weights' numbers, and the fresh ones
+    double* r
     int capacity
 
 cdef struct Totals:
@@ -62,7 +65,7 @@ cdef inline Work* open_works(const Plan* plan, int threads) noexcept nogil:
     cdef int n = BLOCK if plan.callback != NULL else CHUNK, thread
     cdef int pitch = n + 24  # not a power of two, lest the buffers compete for the same cache sets
     cdef size_t heads = (threads * sizeof(Work) + 63) // 64 * 64
-    cdef Work* works = <Work*> aligned_alloc(64, heads + threads * 5 * pitch * sizeof(double))
+    cdef Work* works = <Work*> aligned_alloc(64, heads + threads * 7 * pitch * sizeof(double))
     cdef double* room = <double*> (<char*> works + heads)
     if works == NULL:
         return NULL
@@ -73,7 +76,9 @@ cdef inline Work* open_works(const Plan* plan, int threads) noexcept nogil:
         works[thread].scaled = room + 2 * pitch
         works[thread].h = room + 3 * pitch
         works[thread].d = room + 4 * pitch
-        room += 5 * pitch
+        works[thread].g = room + 5 * pitch
+        works[thread].r = room + 6 * pitch
+        room += 7 * pitch
     return works
 
 
@@ -136,13 +141,49 @@ cdef inline double log_h(const Plan* plan, double z, double log_k, double* sign)
     cdef double side = 1.0 if z > 0.0 else -1.0
     cdef int code = plan.act.code
     if plan.log_value != NULL:
-        return plan.log_value(plan.context, z, log_k, sign)
+        return plan.log_value(plan.context, z, log_k, False, sign)
     sign[0] = side
     if (code == lanes.VP_CODE_sigmoid or code == lanes.VP_CODE_softplus
             or code == lanes.VP_CODE_probit or code == lanes.VP_CODE_gaussian):
         sign[0] = 1.0
     return lanes.vp_log_tail(code, plan.act.p0, side,
                              lanes.vp_log_or_never(lanes.vp_abs(z)) + 0.5 * log_k)
+
+
+cdef inline lanes.vp_regime regime_of(const Plan* plan, double log_k) noexcept nogil:
+    """The scale of a layer that the way up has passed; a silent one is evaluated at 0."""
+    cdef lanes.vp_regime regime
+    if log_k != lanes.VP_NEVER:
+        return lanes.vp_choose_regime(&plan.act, log_k)
+    regime.status = lanes.VP_OK
+    regime.code = plan.act.code
+    regime.p0 = plan.act.p0
+    regime.p1 = plan.act.p1
+    regime.scale = 1.0
+    regime.log_unit = 0.0
+    regime.threshold = plan.act.threshold
+    return regime
+
+
+cdef inline double log_slope_unit(const Plan* plan, double log_k) noexcept nogil:
+    """phi'^2 comes in units of its exp."""
+    if plan.act.degree > 1 and log_k != lanes.VP_NEVER:
+        return (plan.act.degree - 1) * log_k
+    return 0.0
+
+
+cdef inline double log_slope(const Plan* plan, double z, double d, double log_k,
+                             double* sign) noexcept nogil:
+    """ln |phi'| of one unit, and its sign, also where phi' underflows."""
+    sign[0] = 1.0 if d > 0.0 else -1.0
+    if lanes.vp_abs(d) > 1e-290 or log_k == lanes.VP_NEVER:
+        return lanes.vp_log_or_never(lanes.vp_abs(d))
+    if plan.log_value != NULL:
+        return plan.log_value(plan.context, z, log_k, True, sign)
+    if plan.callback != NULL:
+        return lanes.VP_NEVER
+    return lanes.vp_log_slope_tail(plan.act.code, plan.act.p0, 1.0 if z > 0.0 else -1.0,
+                                   lanes.vp_log_or_never(lanes.vp_abs(z)) + 0.5 * log_k, sign)
 
 
 cdef inline void add_tail(TailSum* tail, double log_value, double sign) noexcept nogil:

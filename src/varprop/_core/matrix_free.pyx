@@ -10,43 +10,12 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from varprop._core cimport lanes
+from varprop._core.draws cimport Mix, draw, mix_of, open_streams, padded_to_group
 from varprop._core.layer cimport (
     BLOCK, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail, fold_sums,
     interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
-
-
-# How g, b ~ N(0, 1) mix into z / sqrt(K)
-cdef struct Mix:
-    double weights
-    double bias
-
-
-cdef int draw(const Plan* plan, const Mix* mix, lanes.vp_stream* weights, lanes.vp_stream* bias,
-              Work* work, int n) noexcept nogil:
-    """The next n values of z / sqrt(K) into work.z; returns n with its padding."""
-    cdef int i, padded = (n + lanes.VP_GROUP - 1) // lanes.VP_GROUP * lanes.VP_GROUP
-    lanes.vp_fill_normal(weights, work.words, work.z, padded)
-    if mix.bias != 0.0:
-        if plan.uniform_bias:
-            lanes.vp_fill_uniform(bias, work.words, work.scaled, padded)
-        else:
-            lanes.vp_fill_normal(bias, work.words, work.scaled, padded)
-        for i in range(padded):
-            work.z[i] = mix.weights * work.z[i] + mix.bias * work.scaled[i]
-    elif mix.weights != 1.0:
-        for i in range(padded):
-            work.z[i] = mix.weights * work.z[i]
-    return padded
-
-
-cdef void open_streams(const Plan* plan, Py_ssize_t layer, int64_t trial, int64_t block,
-                       const Mix* mix, lanes.vp_stream* weights,
-                       lanes.vp_stream* bias) noexcept nogil:
-    lanes.vp_stream_start(weights, plan.seed, trial, layer + 1, lanes.VP_WEIGHTS, block)
-    if mix.bias != 0.0:
-        lanes.vp_stream_start(bias, plan.seed, trial, layer + 1, lanes.VP_BIAS, block)
 
 
 cdef int sum_block(const Plan* plan, const lanes.vp_regime* regime, const Mix* mix,
@@ -66,33 +35,14 @@ cdef int sum_block(const Plan* plan, const lanes.vp_regime* regime, const Mix* m
     open_streams(plan, layer, trial, block, mix, &weights, &bias)
     while left > 0:
         n = <int> min(left, <int64_t> work.capacity)
-        padded = draw(plan, mix, &weights, &bias, work, n)
+        padded = padded_to_group(n)
+        draw(plan, mix, &weights, &bias, work, work.z, padded)
         if evaluate(plan, regime, work.z, work, n if plan.callback != NULL else padded):
             return lanes.VP_CALLBACK
         lanes.vp_add(&sums, work.z, work.h, work.d, n, regime.threshold)
         left -= n
     fold_sums(&sums, totals)
     return lanes.VP_OK
-
-
-cdef double sum_squares_block(const Plan* plan, Py_ssize_t layer, int64_t trial, int64_t block,
-                              int64_t dimension, Work* work) noexcept nogil:
-    """Sum of g^2 over one block of a direction in `dimension` dimensions."""
-    cdef lanes.vp_stream stream
-    cdef lanes.vp_sums sums
-    cdef int64_t left = dimension - block * BLOCK
-    cdef int n
-    if left > BLOCK:
-        left = BLOCK
-    memset(&sums, 0, sizeof(sums))
-    lanes.vp_stream_start(&stream, plan.seed, trial, layer + 1, lanes.VP_WEIGHTS, block)
-    while left > 0:
-        n = <int> min(left, <int64_t> work.capacity)
-        lanes.vp_fill_normal(&stream, work.words, work.z,
-                             (n + lanes.VP_GROUP - 1) // lanes.VP_GROUP * lanes.VP_GROUP)
-        lanes.vp_add(&sums, work.z, work.z, work.z, n, 0.0)
-        left -= n
-    return lanes.vp_fold(sums.sum[lanes.VP_SUM_ZZ])
 
 
 cdef double rescue(const Plan* plan, const Mix* mix, Py_ssize_t layer, int64_t trial,
@@ -110,34 +60,13 @@ cdef double rescue(const Plan* plan, const Mix* mix, Py_ssize_t layer, int64_t t
         open_streams(plan, layer, trial, block, mix, &weights, &bias)
         while left > 0:
             n = <int> min(left, <int64_t> work.capacity)
-            draw(plan, mix, &weights, &bias, work, n)
+            draw(plan, mix, &weights, &bias, work, work.z, padded_to_group(n))
             for i in range(n):
                 value = log_h(plan, work.z[i], log_k, &sign)
                 add_tail(&tail, value, sign)
             left -= n
         block += 1
     return finish_tail(&tail, units, mean)
-
-
-cdef Mix mix_of(const Plan* plan, Py_ssize_t layer, int64_t trial, double log_share,
-                double log_k, Work* work) noexcept nogil:
-    """The shares of weights and biases in z; log_share is ln of the weights' part of K."""
-    cdef Mix mix
-    cdef int64_t dimension, block = 0
-    cdef double squares = 0.0
-    mix.weights = 1.0
-    mix.bias = 0.0
-    if plan.log_bias[layer] != lanes.VP_NEVER:
-        mix.weights = lanes.vp_exp(0.5 * log_share)
-        mix.bias = lanes.vp_exp(0.5 * (plan.log_bias[layer] - log_k))
-    if plan.haar:
-        # a uniform direction of the larger of the two spaces, of which the layer sees n_l axes
-        dimension = max(plan.widths[layer], plan.widths[layer + 1])
-        while block * BLOCK < dimension and not interrupted(plan, block + 1):
-            squares += sum_squares_block(plan, layer, trial, block, dimension, work)
-            block += 1
-        mix.weights *= sqrt(<double> dimension / squares)
-    return mix
 
 
 cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* log_a,

@@ -20,6 +20,6 @@ class PlanHolder:
         uniform_weights: bool = False,
         uniform_bias: bool = False,
         callback: Callable[[FloatArray, FloatArray, FloatArray], None] | None = None,
-        log_value: Callable[[float, float], tuple[float, float]] | None = None,
+        log_value: Callable[[float, float, bool], tuple[float, float]] | None = None,
     ) -> None: ...
     def move_to(self, first_trial: int) -> None: ...

@@ -30,13 +30,14 @@ cdef int call_back(void* context, double* z, double* h, double* d, int n) noexce
     return 0
 
 
-cdef double to_log_value(void* context, double z, double log_k, double* sign) noexcept with gil:
+cdef double to_log_value(void* context, double z, double log_k, bint slope,
+                         double* sign) noexcept with gil:
     cdef PlanHolder holder = <PlanHolder> context
     sign[0] = 0.0
     if holder.plan.stop:
         return lanes.VP_NEVER
     try:
-        value, sign[0] = holder.log_value(z, log_k)
+        value, sign[0] = holder.log_value(z, log_k, slope)
         return value
     except BaseException as error:
         holder.error = error
@@ -49,9 +50,9 @@ cdef class PlanHolder:
 
     ``activation`` is (code, degree, p0, p1, phi(0), left and right slope at 0, left and right far
     slope or None, whether phi is exactly 0 where a far slope is, threshold of saturation).
-    ``callback(z, h, d)`` fills h and d where there is no kernel (code -1); ``log_value(z, log_k)``
-    gives ln |phi(e^(log_k/2) z)| and its sign, for units that underflow. What they raise, and what
-    a signal handler raises, is left in ``error``.
+    ``callback(z, h, d)`` fills h and d where there is no kernel (code -1); ``log_value(z, log_k,
+    slope)`` gives ln |phi(e^(log_k/2) z)|, or of phi', and its sign, for units that underflow. What
+    they raise, and what a signal handler raises, is left in ``error``.
     """
 
     def __cinit__(self, activation, widths, sigma_w, bias_std, seed, *,

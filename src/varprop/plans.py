@@ -1,0 +1,83 @@
+"""From a Network to the plain numbers and callbacks that the compiled engines read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core.plan import PlanHolder
+from .activation import Activation
+from .formula import Formula
+from .network import Network
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def plan_of(network: Network, seed: int, saturated_below: float) -> PlanHolder:
+    """The network as an engine's plan."""
+    act = network.act
+    parameters = [*(value for _, value in act.parameters), 0.0, 0.0]
+    facts = (
+        act.code,
+        -1 if act.degree is None else act.degree,
+        *parameters[:2],
+        *act.at_zero,
+        act.at_infinity,
+        _far_zeros(act),
+        saturated_below * act.max_slope if math.isfinite(act.max_slope) else 0.0,
+    )
+    return PlanHolder(
+        facts,
+        network.widths,
+        network.sigma_w,
+        network.bias_std,
+        seed,
+        haar=network.scheme.distribution == "orthogonal",
+        uniform_weights=network.scheme.distribution == "uniform",
+        uniform_bias=network.bias_distribution == "uniform",
+        callback=None if act.code >= 0 else _callback(act),
+        log_value=None if act.code >= 0 or act.formula is None else _log_value(act.formula),
+    )
+
+
+def _callback(act: Activation) -> Callable[[FloatArray, FloatArray, FloatArray], None]:
+    def evaluate(z: FloatArray, h: FloatArray, d: FloatArray) -> None:
+        with np.errstate(all="ignore"):
+            h[...] = act(z)
+            d[...] = act.derivative(z)
+        bad = ~np.isfinite(h) | np.isnan(d)
+        if bad.any():
+            at = int(np.flatnonzero(bad)[0])
+            raise OverflowError(
+                f"activation {str(act)!r} gave φ({z[at]!r}) = {h[at]!r} with slope {d[at]!r}; "
+                "φ must be finite wherever the signal goes"
+            )
+
+    return evaluate
+
+
+def _far_zeros(act: Activation) -> bool:
+    """Whether φ is exactly 0 on a side where its far slope is."""
+    if act.at_infinity is None:
+        return False
+    with np.errstate(all="ignore"):
+        ends = act(np.array([-1e130, 1e130]))
+    return any(s == 0 and v == 0 for s, v in zip(act.at_infinity, ends, strict=True))
+
+
+def _log_value(formula: Formula) -> Callable[[float, float, bool], tuple[float, float]]:
+    def evaluate(z: float, log_k: float, slope: bool) -> tuple[float, float]:
+        import mpmath
+
+        with mpmath.workdps(30):
+            at = mpmath.mpf(z) * mpmath.exp(mpmath.mpf(log_k) / 2)
+            value = formula.mpmath(at, derivative=slope)
+            log = float(mpmath.log(abs(value))) if value else -math.inf
+        if log < -1.7e308:
+            return -math.inf, 0.0
+        return log, math.copysign(1.0, value)
+
+    return evaluate
