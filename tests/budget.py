@@ -21,6 +21,7 @@ DECLARED = {  # p-values a room may look at
     "compare": 290,
     "backward": 130,
     "agreement": 174,
+    "gradient_agreement": 168,
     "spectrum": 22,
 }
 LEVEL = TOTAL / sum(DECLARED.values())  # below this p-value, a test fails

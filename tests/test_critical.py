@@ -14,6 +14,7 @@ import varprop
 from varprop.activation import Activation, activations
 from varprop.theory import gradient_map, variance_map
 from varprop.theory.critical import critical
+from varprop.theory.edge import edge
 from varprop.theory.fixed_point import NoFixedPoint, fixed_point
 
 PUBLISHED = {
@@ -158,6 +159,15 @@ def test_no_biases_asked_for_is_the_canonical_point_of_many(name):
         canonical.sigma_w,
         canonical.variance,
     )
+
+
+@pytest.mark.parametrize("act", ["softplus", "sigmoid", "elu(2.0)", "hardswish", "cos", "x**3"])
+def test_the_margin_is_that_of_the_maps(act):
+    """K V - Q without its part of degree 1, where plain subtraction still has digits."""
+    for k in (0.3, 0.99, 1.0, 7.0, 200.0):
+        q, v = variance_map(act)(k), gradient_map(act)(k)
+        margin = edge(Activation.parse(act)).margin(k)
+        assert margin == pytest.approx(k * v - q, abs=1e-12 * (k * v + q))
 
 
 # --- edges with biases by mpmath ----------------------------------------------------------------

@@ -39,7 +39,8 @@ def statistics(p: Propagation) -> dict[str, FloatArray]:
     rows = p.rows
     with np.errstate(invalid="ignore"):
         growth = rows.log_activation[:, -1] - rows.log_activation[:, 0]
-        log_g = np.fmax(rows.log_gradient[:, 0], -300.0)  # the reference's slopes underflow at e^-372
+        # The reference's slopes underflow at e^-372.
+        log_g = np.fmax(rows.log_gradient[:, 0], -300.0)
         along = log_g * np.fmax(rows.log_activation[:, -2], -20)
         q_over_k = (rows.log_preactivation - rows.log_variance).mean(axis=1)
     return {

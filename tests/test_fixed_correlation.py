@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from varprop.network import Network
-from varprop.theory import predict
+from varprop.theory import predict, variance_map
 from varprop.theory.fixed_point import fixed_point
 
 # E phi(u)phi(v) and its derivative in k, both inputs of variance K.
@@ -127,3 +127,14 @@ def test_degree_two_has_an_angle_of_its_own():
     j2 = 3 * mp.sin(t) * c + (mp.pi - t) * (1 + 2 * c**2)
     assert point.variance == 0
     assert float(j2 / (3 * mp.pi)) == pytest.approx(point.correlation, abs=1e-13)
+
+
+def test_a_gap_below_float64_keeps_its_slope():
+    """relu6 at its unit-variance gain: chi_1 - 1 = b e^(1/2) is so small that e is below 1e-14."""
+    point = fixed_point("relu6", sigma_w=variance_map("relu6")(1.0) ** -0.5)
+    above = point.chi1 - 1
+    assert 1e-9 < above < 1e-7
+    assert (point.phase, point.correlation) == ("chaotic", math.nextafter(1.0, 0.0))
+    # C'(c*) = chi_1 - (3/2) b e^(1/2)
+    assert 1 - point.correlation_slope == pytest.approx(above / 2, rel=1e-6)
+    assert any("1e-14" in note for note in point.notes)

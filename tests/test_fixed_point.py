@@ -97,6 +97,23 @@ def test_variance_and_slopes_against_mpmath(name, sigma_w, sigma_b):
     assert point.phase == ("chaotic" if chi1 > 1 else "ordered")
 
 
+@pytest.mark.parametrize("above", [1e-2, 1e-4, 1e-6])
+def test_digits_near_the_critical_point(above):
+    """erf just beyond sigma_w^2 = pi/4: an error of 1e-15 in Q is one of 1e-15/above in K."""
+    sigma_w = math.sqrt(math.pi / 4 * (1 + above))
+    point = fixed_point("erf", sigma_w=sigma_w)
+    with mp.workdps(40):
+        weight = mp.mpf(sigma_w) ** 2
+        near = mp.mpf(point.variance)
+        k = mp.findroot(
+            lambda k: weight * 2 / mp.pi * mp.asin(2 * k / (1 + 2 * k)) / k - 1,
+            (near, near * mp.mpf("1.001")),
+            solver="secant",
+        )
+    assert point.variance == pytest.approx(float(k), rel=1e-15 / above)
+    assert point.chi1 > 1 > point.chi_k
+
+
 def test_the_variance_is_the_depth_limit_of_predict():
     for act in activations():
         try:

@@ -55,6 +55,8 @@ def derived(name):
         ("leaky_relu(0.2)", (1.0,)),
         ("abs", (1.0,)),
         ("squared_relu", (1.0,)),
+        ("x**2", (1.0,)),
+        ("x*abs(x)", (1.0,)),
         ("sign", (1.0,)),
         ("heaviside", (1.0,)),
         ("erf", (1e-12, 0.01, 1.0, 1e5)),

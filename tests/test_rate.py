@@ -14,6 +14,7 @@ from varprop.theory import gradient_map, predict, variance_map
 from varprop.theory.critical import critical
 from varprop.theory.fixed_point import fixed_point
 from varprop.theory.pair import correlation_map
+from varprop.theory.rate import Approach, _power
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,7 @@ from varprop.theory.pair import correlation_map
         ("relu6", "1/ln l", 18.0),
         ("hardtanh", "1/ln l", 0.5),
         ("x - x**3/10", "1/l", 1 / 0.6),
+        ("x + x**2/4 - x**3", "1/l", 1 / 5.8125),
         ("x/(1 + x**4)", "slower than 1/l", None),
     ],
 )
@@ -172,3 +174,16 @@ def test_rates_are_readable():
     assert str(critical("tanh").rate) == "|K - K*|: 0.5/l; 1 - c: constant"
     assert "1 - c: l^-" in str(critical("silu"))
     assert "exp(-l/" in str(critical("tanh", sigma_b=0.2))
+
+
+@pytest.mark.parametrize(("p", "s"), [(1.0, 0.0), (1.0, 3.0), (0.5, 0.0), (0.5, 3.0), (0.5, -0.5)])
+def test_laws_of_a_drifting_recursion(p, s):
+    """d' = d (1 + s/l) - b d^(1+p), followed far enough for its law."""
+    b, d, start, stop = 0.7, 1e-3, 2000, 400_000
+    for layer in range(start, stop):
+        d = d * (1 + s / layer) - b * d ** (1 + p)
+    approach = _power(b, p, s)
+    assert approach.law == ("1/l" if p == 1 else "1/l^2")
+    power = 1 / p
+    assert d * stop**power == pytest.approx(approach.coefficient, rel=0.08)
+    assert _power(b, p, -4.0) == Approach("l^-p", 4.0)

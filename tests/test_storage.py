@@ -21,7 +21,6 @@ import varprop.storage
 from varprop.activation import Activation
 from varprop.files import atomic_path, check_writable
 from varprop.network import Network
-from varprop.propagation import Rows
 from varprop.storage import load, save
 
 

@@ -54,7 +54,7 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
         if ours != theirs:
             raise ValueError(f"can't merge: {name} differs: {ours!r} and {theirs!r}")
     if left.rows.names != right.rows.names:
-        raise ValueError("can't merge: one of them has gradients (backward=True), the other has not")
+        raise ValueError("can't merge: one of them has gradients (backward=True), the other none")
     ranges = sorted(left.ranges + right.ranges)
     for (_, stop), (first, next_stop) in pairwise(ranges):
         if first < stop:

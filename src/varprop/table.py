@@ -165,8 +165,9 @@ def _closing(propagation: Propagation, facts: Summary) -> str:
         line += f", x{format_log(facts.log_growth)} from layer 1 to {depth}"
         lines.append(line + _pace(facts.log_growth_per_layer))
     if facts.log_gradient_growth is not None:
-        line = f"growth of g on its way back: {_rate(facts.log_gradient_growth / (depth - 1))} a layer"
-        lines.append(f"{line}, x{format_log(facts.log_gradient_growth)} from layer {depth} to 1")
+        rate = _rate(facts.log_gradient_growth / (depth - 1))
+        whole = f"x{format_log(facts.log_gradient_growth)} from layer {depth} to 1"
+        lines.append(f"growth of g on its way back: {rate} a layer, {whole}")
     if facts.log_last_mean is not None and trials > 1:
         lines.append(f"q in layer {depth}: {_tail(facts, facts.log_last_mean)}")
     death = f", the first in layer {facts.first_death}" if facts.first_death else ""

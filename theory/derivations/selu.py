@@ -10,8 +10,9 @@ from sympy import Integral, Rational, Subs, erfc, exp, oo, pi, sqrt
 from varprop.network import Network
 
 from ..derivation import Derivation, Step, Table
+from ..fixed_point import NoFixedPoint, fixed_point
 from ..gaussian import x
-from ..maps import gradient_map, variance_map
+from ..maps import gradient_map
 from ..notation import NormalDensity, Root, Rounded
 from ..predict import predict
 from ._tables import by_depth
@@ -152,18 +153,18 @@ def _disturbed() -> Table:
 
 
 def _beside() -> Table:
-    q, slopes = variance_map("selu"), gradient_map("selu")
     rows = []
     for label, gain in (
         ("1 (`lecun`, the paper's)", 1.0),
         ("3/4 (`torch.nn.init.calculate_gain`)", 0.75),
         (r"$\sqrt 2$ (`he`)", math.sqrt(2)),
     ):
-        at = 1.0
-        for _ in range(2000):
-            at = gain**2 * q(at)
-        shown = f"${at:.4g}$" if at < 1e8 else "none: it grows"
-        chi = gain**2 * slopes(at)
+        try:
+            point = fixed_point("selu", sigma_w=gain)
+            shown, chi = f"${point.variance:.4g}$", point.chi1
+        except NoFixedPoint:
+            # far out SELU is a line on the right and a constant on the left
+            shown, chi = "none: it grows", gain**2 * gradient_map("selu")(1e30)
         rows.append((label, shown, f"${chi:.4f}$", f"${chi**50:.3g}$"))
     return Table(
         r"What other gains do: the variance at which the network settles, the gradient's factor "

@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 _LARGEST_LOG = math.log(np.finfo(float).max)
 _MOST_MOMENTS = 30
+_ROUNDING = 2e-15  # of ln x, per layer: an edge is no sharper
 _NEAR = 1e-9  # this close to an atom, whose surroundings are empty, no density is asked for
 
 
@@ -234,7 +235,7 @@ class Spectrum:
             raise ValueError(f"x must be finite and > 0, got {x!r}")
         log_x = np.log(at).ravel()
         found = np.zeros(log_x.shape)
-        inside = log_x < self.log_edge
+        inside = log_x < self.log_edge - _ROUNDING * (10 + self.depth)
         for value, _ in self.atoms:
             if value > 0:
                 inside &= np.abs(log_x - math.log(value)) > _NEAR

@@ -20,18 +20,13 @@ from scipy.special import ndtr
 from varprop.activation import Activation
 
 from ..moments import jumps
+from .nodes import FAR, REACH, Nodes, nodes
 
 __all__ = ["Mask", "mask"]
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complexfloating[Any, Any]]
 
-_REACH, _FAR = 10.0, 37.0  # in standard deviations; the far one where phi'^2 is unbounded
-_EDGES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.75, 3.5, 4.25, 5.0, 6.0, 7.0, 8.5)
-_NODES = 16
-_FINE = 1e-12  # error allowed in one panel
-_MOST_PANELS = 4000
-_FLOOR = 1e-300  # a tail of phi'^2 below it is taken for it, not for 0
 _ROUNDS = 64  # of a bisection
 
 
@@ -43,6 +38,9 @@ class Mask:
     ----------
     values, weights : ndarray
         The points d > 0 and their probabilities.
+    path_values, path_weights : ndarray
+        Complex ones that give the same integrals, with which M(u) is good for u in the upper
+        half-plane down to the real axis; see `nodes`.
     zero : float
         The probability of exactly 0.
     atoms : tuple of (float, float)
@@ -61,6 +59,8 @@ class Mask:
 
     values: Array
     weights: Array
+    path_values: Complex
+    path_weights: Complex
     zero: float
     atoms: tuple[tuple[float, float], ...]
     top: float
@@ -90,19 +90,18 @@ class Mask:
 
     def transform(self, u: Complex) -> tuple[Complex, Complex, Complex]:
         """M(u), s(u) = E u/(u - d) over d > 0, which is 1 - zero + M(u), and their u d/du."""
-        inverse = 1 / (u[:, None] - self.values)
-        mass = self.weights * self.values
+        inverse = 1 / (u[:, None] - self.path_values)
+        mass = self.path_weights * self.path_values
         # einsum, not @: arrays of this size gain nothing from threads, and lose much by them.
         m = np.einsum("ij,j->i", inverse, mass)
-        s = u * np.einsum("ij,j->i", inverse, self.weights)
+        s = u * np.einsum("ij,j->i", inverse, self.path_weights)
         return m, s, -u * np.einsum("ij,ij,j->i", inverse, inverse, mass)
 
     def distance(self, u: Complex) -> Array:
-        """The distance from each u to the nearest point of the measure."""
-        near = np.searchsorted(self.values, u.real)
-        pair = [np.clip(near - 1, 0, None), np.clip(near, None, len(self.values) - 1)]
-        found: Array = np.min([np.abs(u - self.values[side]) for side in pair], axis=0)
-        return found
+        """The distance from each u to the nearest atom; |u| where there is none."""
+        to_zero: Array = np.abs(u)
+        gaps = [np.abs(u - value) for value, _ in self.atoms]
+        return np.min([to_zero, *gaps], axis=0)
 
     def log_below(self, s: Array, m: Array) -> Array:
         """ln(-u) of the u < 0 with s(u) = s and M(u) = -m, both > 0, to the smaller's digits."""
@@ -140,45 +139,6 @@ def _probability(a: float, b: float) -> float:
     return float(ndtr(-a) - ndtr(-b)) if a > 0 else float(ndtr(b) - ndtr(a))
 
 
-def _panels(act: Activation, s: float, a: float, b: float, sup: float) -> list[tuple[float, float]]:
-    """Panels of [a, b] on which resolvents of phi'(s z)^2 are smooth."""
-    scale = min(1.0, 1.0 / act.max_slope) if 0 < act.max_slope < np.inf else 1.0
-    rungs = scale * 2.0 ** np.arange(-2, 64) / s
-    marks = np.concatenate([_EDGES, [_REACH, 14.0, 20.0, 28.0, _FAR], rungs])
-    marks = np.unique(np.concatenate([[a, b], marks, -marks]))
-    marks = marks[(marks >= a) & (marks <= b)]
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    probes = sup * np.array([-1e-5, -0.1, -1.0, 0.2 + 0.3j, 0.7 + 0.3j, 1.0 + 0.2j])
-
-    def parts(lo: Array, hi: Array) -> Complex:
-        points = (lo + hi)[:, None] / 2 + (hi - lo)[:, None] / 2 * nodes
-        d = np.square(act.derivative(s * points))
-        kernel = d[..., None] / (probes - d[..., None])
-        normal = np.exp(-(points**2) / 2) / math.sqrt(2 * math.pi)
-        found: Complex = np.einsum("ijk,j,ij,i->ik", kernel, weights, normal, (hi - lo) / 2)
-        return found
-
-    done: list[tuple[float, float]] = []
-    low, high = marks[:-1], marks[1:]
-    for _ in range(40):
-        middle = (low + high) / 2
-        rough = parts(low, high)
-        fine = parts(low, middle) + parts(middle, high)
-        good = np.abs(rough - fine).max(axis=1) < _FINE
-        done += zip(low[good].tolist(), high[good].tolist(), strict=True)
-        low, middle, high = low[~good], middle[~good], high[~good]
-        if not len(low):
-            return sorted(done)
-        low, high = np.r_[low, middle], np.r_[middle, high]
-        if len(done) + len(low) > _MOST_PANELS:
-            break
-    raise ValueError(
-        f"the law of phi'(x)^2 of {act} over N(0, {s * s:.6g}) is not resolved by "
-        f"{_MOST_PANELS} panels; allowed are an activation with its kinks declared, and a variance "
-        "at which phi' does not oscillate too often"
-    )
-
-
 @lru_cache(maxsize=256)
 def mask(act: Activation, variance: float, split: int = 1) -> Mask:
     """The law of phi'(x)^2, x ~ N(0, variance).
@@ -212,19 +172,24 @@ def mask(act: Activation, variance: float, split: int = 1) -> Mask:
         left, right = (slope**2 for slope in act.at_zero[1:])
         return _collected(act, [(left, 0.5), (right, 0.5)], [], split, 1.0)
     s = math.sqrt(variance)
-    bounded = math.isfinite(act.max_slope)
-    far = _REACH if bounded else _FAR
+    far = REACH if math.isfinite(act.max_slope) else FAR
     cuts = [-far, *(k / s for k in act.kinks if abs(k / s) < far), far]
     flat, rest = [], []
     for a, b in pairwise(cuts):
-        inside = a + (b - a) * np.linspace(0.005, 0.995, 41)
-        d = np.square(act.derivative(s * inside))
+        d = np.square(act.derivative(s * _inside(a, b, s)))
         if np.ptp(d) <= 8 * np.finfo(float).eps * d.max():
             lo, hi = (-np.inf if a == -far else a), (np.inf if b == far else b)
-            flat.append((float(d[20]), _probability(lo, hi)))
+            flat.append((float(d[0]), _probability(lo, hi)))
         else:
             rest.append((a, b))
     return _collected(act, flat, rest, split, s)
+
+
+def _inside(a: float, b: float, s: float) -> Array:
+    """Points in (a, b): evenly spread, and closer and closer to both ends and to 0."""
+    ladder = 2.0 ** np.arange(-8, 40) / s
+    points = np.concatenate([a + ladder, b - ladder, ladder, -ladder, [(a + b) / 2]])
+    return points[(points > a) & (points < b)]
 
 
 def _collected(
@@ -240,24 +205,26 @@ def _collected(
         weight_of[same] = weight_of.get(same, 0.0) + weight
     zero = weight_of.pop(0.0, 0.0)
     top = act.max_slope**2 if rest else max(weight_of, default=0.0)
-    values, weights = [np.array(list(weight_of))], [np.array(list(weight_of.values()))]
-    nodes, rule = np.polynomial.legendre.leggauss(_NODES)
+    scale = min(1.0, 1.0 / act.max_slope) if 0 < act.max_slope < np.inf else 1.0
+    single, share = np.array(list(weight_of)), np.array(list(weight_of.values()))
+    made = [Nodes(single, share, single + 0j, share + 0j)]
     for a, b in rest:
-        size = float(np.square(act.derivative(s * np.linspace(max(a, -3), min(b, 3), 99))).max())
-        panels = np.array(_panels(act, s, a, b, min(top, size or 1.0)))
-        half = (panels[:, 1] - panels[:, 0])[:, None] / (2 * split)
-        middle = panels[:, :1] + half * np.arange(1, 2 * split, 2)
-        at = middle[:, :, None] + half[:, :, None] * nodes
-        normal = np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi)
-        values.append(np.maximum(np.square(act.derivative(s * at)), _FLOOR).ravel())
-        weights.append((rule * normal * half[:, :, None]).ravel())
-    d, w = np.concatenate(values), np.concatenate(weights)
-    order = np.argsort(d)
-    keep = order[w[order] > 0]
-    d, w = d[keep], w[keep]
+        near = act.derivative(s * _inside(max(a, -3.0), min(b, 3.0), s))
+        size = min(top, float(np.square(near).max())) or 1.0
+        made.append(nodes(lambda x: np.square(act.derivative(x)), s, (a, b), scale, size, split))
+    d, w = (np.concatenate([getattr(n, name) for n in made]) for name in ("values", "weights"))
     if not len(d) or not (d * w).sum() > 0:
         raise ValueError(f"the slope of {act} is 0 almost everywhere: its Jacobian is 0")
     if not np.isfinite(d).all():
-        raise ValueError(f"phi'^2 of {act} overflows float64 within {_FAR:g} standard deviations")
-    w = w * ((1 - zero) / w.sum())
-    return Mask(d, w, zero, tuple(sorted(weight_of.items())), max(top, float(d.max())), bool(rest))
+        raise ValueError(f"phi'^2 of {act} overflows float64 within {FAR:g} standard deviations")
+    whole = (1 - zero) / w.sum()
+    return Mask(
+        d,
+        w * whole,
+        np.concatenate([n.path_values for n in made]),
+        np.concatenate([n.path_weights for n in made]) * whole,
+        zero,
+        tuple(sorted(weight_of.items())),
+        max(top, float(d.max())),
+        bool(rest),
+    )
