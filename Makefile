@@ -37,7 +37,7 @@ demo: $(VENV)/installed
 	@echo "  relu.md                 where ReLU's factor of 2 comes from, derived step by step"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

@@ -293,3 +293,10 @@ def test_bad_kinds():
         critical("tanh", sigma_b="0.1")
     with pytest.raises(ValueError, match="unknown activation"):
         critical("thanh")
+
+
+def test_a_slope_that_vanishes_at_small_variances():
+    """E phi'^2 underflows below K = 1e-6: the edge is sought where it can be computed."""
+    found = critical("max(x, 0.5)")
+    assert found.kind == "none"
+    assert "K V(K) < Q(K) for every K" in found.because

@@ -110,7 +110,7 @@ def test_digits_near_the_critical_point(above):
             (near, near * mp.mpf("1.001")),
             solver="secant",
         )
-    assert point.variance == pytest.approx(float(k), rel=1e-15 / above)
+    assert point.variance == pytest.approx(float(k), rel=1e-15 / above, abs=0)
     assert point.chi1 > 1 > point.chi_k
 
 
@@ -260,8 +260,8 @@ def test_zero_as_a_fixed_point():
 
 def test_the_angle_freezes_where_it_is_said_to():
     for sigma_w in (0.9, 1.0):
-        c = predict(Network(4000, act="tanh", sigma_w=sigma_w), correlation=0.3).correlation
-        assert abs(c[-1] - c[2000]) < 1e-4
+        c = predict(Network(1000, act="tanh", sigma_w=sigma_w), correlation=0.3).correlation
+        assert abs(c[-1] - c[500]) < 1e-4
         assert 0.2 < c[-1] < 0.3
 
 

@@ -172,8 +172,11 @@ def test_rates_of_gelu_follow_from_its_closed_forms():
 def test_rates_are_readable():
     assert str(critical("relu").rate) == "|K - K*|: constant; 1 - c: 44.4132/l^2"
     assert str(critical("tanh").rate) == "|K - K*|: 0.5/l; 1 - c: constant"
-    assert "1 - c: l^-" in str(critical("silu"))
-    assert "exp(-l/" in str(critical("tanh", sigma_b=0.2))
+    assert "1 - c: l^-" in str(critical("silu").rate)
+    assert "exp(-l/" in str(critical("tanh", sigma_b=0.2).rate)
+    text = str(critical("silu"))
+    assert "1 - c: l^-" in " ".join(text.split())
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 @pytest.mark.parametrize(("p", "s"), [(1.0, 0.0), (1.0, 3.0), (0.5, 0.0), (0.5, 3.0), (0.5, -0.5)])

@@ -216,3 +216,19 @@ def test_bad_variances(bad):
             f(bad)
     with pytest.raises(ValueError, match="log_k must be finite"):
         variance_map("tanh").log_slope(bad * np.inf)
+
+
+def test_a_series_that_misses_a_step_is_not_believed():
+    # The step at 1/2 leaves no trace in the first 28 Taylor coefficients at 0.
+    act = Activation.parse("x**2 + sigmoid(480*(x - 0.5))")
+    k = 0.01
+    series = small_variance(act, QUANTITIES["mean curvature"], np.array([k]))
+    found = moment(act, "mean curvature", k)
+    with mp.workdps(30):
+        s = mp.sqrt(mp.mpf(k))
+        step = lambda z: 1 / (1 + mp.exp(-480 * (s * z - mp.mpf(1) / 2)))  # noqa: E731
+        edges = [-12, 0, 4, 4.5, *(5 + mp.mpf(j) / 20 for j in range(-6, 7)), 5.5, 6, 8, 12]
+        # x^2 has no curvature in K.
+        exact = mp.quad(lambda z: step(z) * second(z) * mp.npdf(z), edges)
+    assert abs(found.value - exact) <= found.bound <= 1e-9 * abs(exact)
+    assert abs(series.value[0] - exact) > 1e3 * series.bound[0]

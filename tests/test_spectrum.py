@@ -17,6 +17,7 @@ from varprop.theory import NotClosed
 from varprop.theory.gaussian import K
 from varprop.theory.spectra import s_transform as st
 from varprop.theory.spectra.density import density as continued
+from varprop.theory.spectra.mask import mask
 from varprop.theory.spectrum import (
     fuss_catalan_density,
     isometry,
@@ -403,6 +404,30 @@ def test_density_of_tanh_against_mpmath(weights, x):
         else:
             pytest.fail("no root found")
     assert found == pytest.approx(float(known), rel=1e-10)
+
+
+def test_transform_of_a_mask_on_its_own_support():
+    """M(u + i0) has the imaginary part -pi u rho(u), rho the density of phi'^2."""
+    u = np.array([1e-12, 1e-4, 0.03, 0.2, 0.5, 0.9, 0.99])
+    for variance in (0.3, 40.0):
+        # sech(x)^4 = u at two x; sigmoid(x)^2 = u at one.
+        x = np.arccosh(u**-0.25)
+        density = np.exp(-(x**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+        found = mask(Activation.parse("tanh"), variance).transform(u + 0j)[0].imag
+        known = -np.pi * u * 2 * density / (4 * u * np.tanh(x))
+        assert found == pytest.approx(known, rel=1e-8, abs=1e-10)
+        root = np.sqrt(u)
+        x = np.log(root / (1 - root))
+        density = np.exp(-(x**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+        found = mask(Activation.parse("softplus"), variance).transform(u + 0j)[0].imag
+        known = -np.pi * u * density / (2 * u * (1 - root))
+        assert found == pytest.approx(known, rel=1e-8, abs=1e-10)
+
+
+def test_density_far_down_in_a_tail():
+    # sin at K = 0.1: four fine and many coarse panels agree where u is at 1e-3 of the law.
+    s, x = spectrum("sin", 3, weights="orthogonal", variance=0.1), math.exp(-4.3699)
+    assert s.density(x) * x == pytest.approx(1.01597683e-05, rel=1e-7)
 
 
 def test_density_beyond_edges_and_in_gaps_is_zero():

@@ -10,6 +10,7 @@ import numpy as np
 
 from varprop.activation import Activation
 from varprop.scheme import Scheme
+from varprop.text import wrapped
 
 from .edge import Edge, edge
 from .fixed_correlation import NEAR_ONE
@@ -71,12 +72,14 @@ class Critical:
         return Scheme.from_sigma_w(self.sigma_w)
 
     def __str__(self) -> str:
-        if self.kind == "none":
-            return f"{self.act}: none, because {self.because}"
-        return (
-            f"{self.act}: {self.kind}, sigma_w = {self.sigma_w:.10g}, "
-            f"sigma_b = {self.sigma_b:.10g}, K* = {self.variance:.10g}; {self.rate}. {self.because}"
-        )
+        text = f"{self.act}: none, because {self.because}"
+        if self.kind != "none":
+            text = (
+                f"{self.act}: {self.kind}, sigma_w = {self.sigma_w:.10g}, "
+                f"sigma_b = {self.sigma_b:.10g}, K* = {self.variance:.10g}; {self.rate}. "
+                f"{self.because}"
+            )
+        return wrapped(text, "  ")
 
 
 def critical(act: Any, sigma_b: float | None = None) -> Critical:

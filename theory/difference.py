@@ -21,7 +21,8 @@ __all__ = ["log_gap", "log_gap_apart"]
 
 Array = NDArray[np.float64]
 
-_CLOSE = 0.03  # of the activation's length, or of x: nearer points are joined by the slope
+_CLOSE = 0.03  # of the activation's length: nearer points are joined by the slope
+_FAINT = 1e-3  # the same as a part of x, far out, where a difference loses digits
 _EPS = float(np.finfo(float).eps)
 _T, _W = np.polynomial.legendre.leggauss(4)
 _T, _W = (_T + 1) / 2, _W / 2
@@ -49,8 +50,8 @@ class _Difference:
         """A row is one panel."""
         left, right = self._from_zero(u), self._from_zero(v)
         out = left - right
-        size = np.maximum(np.abs(v).min(axis=1), self.length)
-        close = np.abs(apart).max(axis=1) < _CLOSE * size
+        near = np.maximum(_CLOSE * self.length, _FAINT * np.abs(v).min(axis=1))
+        close = np.abs(apart).max(axis=1) < near
         if close.any():
             middle = u.shape[1] // 2
             sides = (u[:, middle, None] - self.kinks) * (v[:, middle, None] - self.kinks)

@@ -128,14 +128,14 @@ class Edge:
     @cached_property
     def grid(self) -> Array:
         """ln K on which zeros are sought, as far as the maps can be computed."""
-        return _GRID[: computable(_GRID, self.q, self.v)]
+        return computable(_GRID, self.q, self.v)
 
     def _grid(self, sigma_b: float) -> Array:
         if not sigma_b:
             return self.grid
         low = 2 * math.log(sigma_b)  # K is at least sigma_b^2
         grid = np.arange(low - 1e-3, max(_GRID[-1], low + 10), 0.05)
-        return grid[: computable(grid, self.q, self.v)]
+        return computable(grid, self.q, self.v)
 
     def _polished(self, u: float, bias: float) -> float:
         def missing(at: float) -> float:

@@ -62,13 +62,15 @@ class Rest:
         return self.stability == "stable"
 
 
-def computable(grid: Array, *maps: PositiveMap) -> int:
-    """How many points from the lowest on have all the maps: E exp(x)^2 soon leaves float64.
+def computable(grid: Array, *maps: PositiveMap) -> Array:
+    """The points of an ascending grid, without a gap, at which all the maps have a logarithm.
+
+    E exp(x)^2 leaves float64 upwards, E phi'^2 of max(x, 1/2) downwards.
 
     Examples
     --------
-    >>> computable(np.array([0.0, 1.0, 100.0]), variance_map("exp(x)"))
-    2
+    >>> computable(np.array([0.0, 1.0, 100.0]), variance_map("exp(x)")).tolist()
+    [0.0, 1.0]
     """
 
     def known(points: Array) -> bool:
@@ -79,13 +81,23 @@ def computable(grid: Array, *maps: PositiveMap) -> int:
             return False
         return True
 
+    def end(inside: int, outside: int) -> int:
+        """The last known point on the way from a known one to one beyond the last."""
+        while abs(outside - inside) > 1:
+            middle = (inside + outside) // 2
+            if known(grid[middle : middle + 1]):
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
     if known(grid):
-        return len(grid)
-    low, high = 0, len(grid)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if known(grid[middle - 1 : middle]) else (low, middle)
-    return low
+        return grid
+    tried = np.unique(np.linspace(0, len(grid) - 1, 33).astype(int))
+    anchor = next((int(i) for i in tried if known(grid[i : i + 1])), None)
+    if anchor is None:
+        return grid[:0]
+    return grid[end(anchor, -1) : end(anchor, len(grid)) + 1]
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,7 @@ class VarianceFlow:
         grid = np.concatenate([-far[::-1], np.arange(-_EDGE, _EDGE, _STEP)[1:], far])
         if self.sigma_b:
             grid = grid[grid > self.log_bias - 1]
-        return grid[: computable(grid, self.map)]
+        return computable(grid, self.map)
 
     @cached_property
     def zeros(self) -> list[Zero]:
@@ -214,7 +226,7 @@ class VarianceFlow:
             return Rest(math.exp(u), 1.0, "neutral")
         low, high = float(self.grid[0]), float(self.grid[-1])
         for _ in range(_STEPS):  # past any overshoot; from there it moves one way only
-            if not (low <= u <= high and computable(np.array([u]), self.map)):
+            if not (low <= u <= high and computable(np.array([u]), self.map).size):
                 break
             u = float(self.step(np.array([u]))[0])
         for place in self._places:

@@ -112,7 +112,9 @@ class Gain:
         lines = [f"{self.act}: gains, sigma_w = sqrt(fan_in Var W)"]
         for source, value, does in body:
             lines.append(wrapped(f"{source:<{width}} {value:>9} {does}", " " * (width + 11)))
-        return "\n".join([*lines, wrapped(f"critical: {self.critical}", "  ")])
+        return "\n".join(
+            [*lines, wrapped("critical: " + " ".join(str(self.critical).split()), "  ")]
+        )
 
 
 def gain(act: Any) -> Gain:

@@ -121,7 +121,7 @@ def iterate_pair(
     --------
     >>> he, none = [math.log(2.0)] * 3, [-math.inf] * 3
     >>> iterate_pair("relu", (0.0, 0.0), 0.0, he, none)[2].round(6).tolist()
-    [0.0, 0.31831, 0.493186]
+    [0.0, 0.31831, 0.493731]
     """
     lengths = Lengths(gap(Activation.parse(act)))
     a, b = (float(value) for value in log_inputs)
@@ -148,7 +148,7 @@ def iterate_pair(
             out[:, layer:] = out[:, layer, None]
             break
     log_a, delta, log_gaps = out
-    return log_a, log_a - delta, -np.expm1(log_gaps), log_gaps
+    return log_a, log_a - delta, 0.0 - np.expm1(log_gaps), log_gaps
 
 
 def _log_variance(name: str, value: float) -> float:
@@ -222,12 +222,12 @@ class CorrelationMap:
         --------
         >>> from varprop.theory.pair import correlation_map
         >>> correlation_map("erf")([0.0, 1.0], sigma_b=0.5).round(6).tolist()
-        [0.340004, 1.0]
+        [0.349866, 1.0]
         """
         at, _ = self._checked(c, variance)
         with np.errstate(divide="ignore"):
             gaps = self.log_gap(np.log1p(-at), variance, sigma_w, sigma_b)
-        out = -np.expm1(gaps)
+        out = 0.0 - np.expm1(gaps)
         return float(out) if at.ndim == 0 else out
 
     def log_gap(
@@ -243,7 +243,7 @@ class CorrelationMap:
         --------
         >>> from varprop.theory.pair import correlation_map
         >>> round(correlation_map("tanh").log_gap(-690.0), 6)
-        -689.836668
+        -689.836346
         """
         _, log_k = self._checked(0.0, variance)
         share = self._log_share(log_k, sigma_w, sigma_b)

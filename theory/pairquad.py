@@ -211,9 +211,6 @@ class _Work:
         """Integral, truncation, rounding and size of inner panels."""
         pairs = self.pairs
         half, middle = (hi - lo) / 2, (hi + lo) / 2
-        # Between a kink in u and the same in v the width is that of `outer`, to all its digits.
-        same = np.abs(half - np.abs(outer)) <= 4 * _EPS * np.abs(middle)
-        half = np.where(same, np.abs(outer), half)
         su, sv = pairs.scale_u[point], pairs.scale_v[point] * pairs.side[point]
         mu, mv = su * (middle + outer), sv * (middle - outer)
         u, v = _line(mu, su * half), _line(mv, sv * half)

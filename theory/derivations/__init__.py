@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 
 from varprop.activation import Activation
 
@@ -13,30 +13,26 @@ from ..derivation import Derivation
 __all__ = ["NAMES", "derivations", "derive"]
 
 # In the order in which one would read them.
-NAMES = tuple(
-    name
-    for name in (
-        "linear",
-        "uniform_range",
-        "backward",
-        "xavier",
-        "relu",
-        "leaky_relu",
-        "tanh",
-        "sigmoid",
-        "kumar",
-        "erf",
-        "gelu",
-        "selu",
-        "sin",
-        "correlation",
-        "edge_of_chaos",
-        "finite_width",
-        "log_normal",
-        "spectrum",
-        "residual",
-    )
-    if find_spec(f"{__name__}.{name}") is not None
+NAMES = (
+    "linear",
+    "uniform_range",
+    "backward",
+    "xavier",
+    "relu",
+    "leaky_relu",
+    "tanh",
+    "sigmoid",
+    "kumar",
+    "erf",
+    "gelu",
+    "selu",
+    "sin",
+    "correlation",
+    "edge_of_chaos",
+    "finite_width",
+    "log_normal",
+    "spectrum",
+    "residual",
 )
 
 
@@ -70,8 +66,7 @@ def derive(name: str) -> Derivation:
     if not isinstance(name, str):
         raise TypeError(f"the name of a derivation must be a str, not {type(name).__name__}")
     if name in NAMES:
-        made: Derivation = import_module(f"{__name__}.{name}").derivation()
-        return made
+        return _room(name)
     try:
         act = Activation.parse(name)
     except ValueError as error:
@@ -86,6 +81,12 @@ def derive(name: str) -> Derivation:
     from ._formula import derivation
 
     return derivation(act)
+
+
+@lru_cache(maxsize=len(NAMES))
+def _room(name: str) -> Derivation:
+    made: Derivation = import_module(f"{__name__}.{name}").derivation()
+    return made
 
 
 def derivations() -> tuple[Derivation, ...]:

@@ -160,11 +160,11 @@ def _beside() -> Table:
         (r"$\sqrt 2$ (`he`)", math.sqrt(2)),
     ):
         try:
-            point = fixed_point("selu", sigma_w=gain)
-            shown, chi = f"${point.variance:.4g}$", point.chi1
+            at = fixed_point("selu", sigma_w=gain).variance
+            shown = f"${at:.4g}$"
         except NoFixedPoint:
-            # far out SELU is a line on the right and a constant on the left
-            shown, chi = "none: it grows", gain**2 * gradient_map("selu")(1e30)
+            at, shown = 1e30, "none: it grows"  # a line on the right, a constant on the left
+        chi = gain**2 * gradient_map("selu")(at)
         rows.append((label, shown, f"${chi:.4f}$", f"${chi**50:.3g}$"))
     return Table(
         r"What other gains do: the variance at which the network settles, the gradient's factor "

@@ -72,7 +72,7 @@ def density(law: Callable[[int], FreeProduct], log_x: Array) -> Array:
     Returns
     -------
     ndarray
-        x rho(x), of the shape of `log_x`; accurate to 1e-9 of its largest value, or better.
+        x rho(x), of the shape of `log_x`; to 1e-9, or of itself where it is larger than 1.
 
     Raises
     ------
@@ -108,13 +108,13 @@ def _block(law: Callable[[int], FreeProduct], log_x: Array, start: _State) -> Ar
         rough = _value(law(coarse), state)
         _newton(law(fine), state, log_x[left] + 0j)
         out[left] = _value(law(fine), state)
-        wrong = ~(np.abs(out[left] - rough) <= _SAME)
+        wrong = ~(np.abs(out[left] - rough) <= _SAME * np.maximum(1.0, out[left]))
         left = left[wrong]
         if not len(left):
             return out
     raise ValueError(
-        f"the density at x = e^{log_x[left[0]]:.6g} is not resolved: too little of phi'^2 lies "
-        "there; ask for it nearer to the bulk"
+        f"the density at x = e^{log_x[left[0]]:.6g} is not resolved to {_SAME:g}; ask for it "
+        "nearer to the bulk"
     )
 
 

@@ -220,9 +220,9 @@ class Spectrum:
         Raises
         ------
         ValueError
-            If an x is not finite and positive, if phi'^2 is too thin there to be resolved, or
-            for a single orthogonal layer of an activation that is not piecewise linear: its
-            singular values are sigma_w |phi'| itself.
+            If an x is not finite and positive; if the density can't be resolved there, as very
+            near 0 for a phi' with a zero; or for a single orthogonal layer of an activation that
+            is not piecewise linear: its singular values are sigma_w |phi'| itself.
 
         Examples
         --------

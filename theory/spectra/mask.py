@@ -101,7 +101,8 @@ class Mask:
         """The distance from each u to the nearest atom; |u| where there is none."""
         to_zero: Array = np.abs(u)
         gaps = [np.abs(u - value) for value, _ in self.atoms]
-        return np.min([to_zero, *gaps], axis=0)
+        nearest: Array = np.min([to_zero, *gaps], axis=0)
+        return nearest
 
     def log_below(self, s: Array, m: Array) -> Array:
         """ln(-u) of the u < 0 with s(u) = s and M(u) = -m, both > 0, to the smaller's digits."""

@@ -28,9 +28,12 @@ _PROBES = np.array([-1e-5, -0.1, -1.0, 0.2 + 0.3j, 0.7 + 0.3j, 1.0 + 0.2j])
 _FINE = 1e-12  # error allowed in one panel
 _MOST_PANELS = 4000
 _FLOOR = 1e-300  # a tail of phi'^2 below it is taken for it, not for 0
-_ASIDE = 0.3  # how far the path goes, in half-widths of a panel
+_GRADES = 5
+_ASIDE = 0.4  # how far the path goes, in half-widths of a panel
 
 _RULE, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+# A pole on the line is then _ASIDE from the path: more nodes than the polynomial has.
+_PATH_RULE, _PATH_WEIGHTS = np.polynomial.legendre.leggauss(32)
 _TO_SERIES = (
     (_WEIGHTS[:, None] * np.polynomial.legendre.legvander(_RULE, 15)) * (np.arange(16) + 0.5)
 ).T
@@ -103,13 +106,13 @@ def nodes(
     inner = np.where(way[1:] == way[:-1], way[1:], 0) * np.minimum(half[1:, 0], half[:-1, 0])
     aside = -1j * _ASIDE * np.r_[0.0, inner, 0.0]
     a, b = (low + aside[:-1])[:, None], (high + aside[1:])[:, None]
-    path = (a + b) / 2 + (b - a) / 2 * _RULE
+    path = (a + b) / 2 + (b - a) / 2 * _PATH_RULE
     beside = _interpolated(value, (path - (low + high)[:, None] / 2) / half)
     return Nodes(
         value.ravel(),
         (_normal(real) * half * _WEIGHTS).ravel(),
         beside.ravel(),
-        (_normal(path) * (b - a) / 2 * _WEIGHTS).ravel(),
+        (_normal(path) * (b - a) / 2 * _PATH_WEIGHTS).ravel(),
     )
 
 
@@ -131,7 +134,10 @@ def _panels(
     d: Callable[[Array], Array], scale: float, ends: tuple[float, float], size: float
 ) -> tuple[Array, Array]:
     """Panels on which resolvents of d are smooth."""
-    marks = np.concatenate([_EDGES, _FAR_EDGES, scale * 2.0 ** np.arange(-2, 64)])
+    edges = np.array([*_EDGES, *_FAR_EDGES])
+    rungs = scale * 2.0 ** np.arange(-2, 64)
+    apart = np.abs(rungs[:, None] - edges).min(axis=1) > 0.2 * rungs  # no sliver of a panel
+    marks = np.concatenate([edges, rungs[apart]])
     marks = np.unique(np.concatenate([ends, marks, -marks]))
     marks = marks[(marks >= ends[0]) & (marks <= ends[1])]
 
@@ -163,18 +169,24 @@ def _panels(
 
 
 def _monotone(d: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array, Array]:
-    """The same panels, cut where d turns."""
+    """The same panels, cut where d turns, and finer towards there and towards both ends."""
     value = d((low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _RULE)
     slope = value @ _SLOPES.T
-    turns = np.flatnonzero((slope.max(axis=1) > 0) & (slope.min(axis=1) < 0))
-    cuts = []
-    for i in turns:
+    edges = np.r_[low, high[-1]]
+    turns = edges[1:-1][slope[1:, 0] * slope[:-1, -1] < 0].tolist()
+    for i in np.flatnonzero((slope.max(axis=1) > 0) & (slope.min(axis=1) < 0)):
         if np.ptp(value[i]) <= 1e-12 * value[i].max():
             continue  # constant, but for rounding
-        roots = np.polynomial.legendre.legroots(
-            np.polynomial.legendre.legder(_TO_SERIES @ value[i])
-        )
+        series = np.polynomial.legendre.legder(_TO_SERIES @ value[i])
+        roots = np.polynomial.legendre.legroots(series)
         inside = roots.real[(np.abs(roots.imag) < 1e-6) & (np.abs(roots.real) < 1 - 1e-6)]
-        cuts.append((low[i] + high[i]) / 2 + (high[i] - low[i]) / 2 * inside)
-    edges = np.unique(np.concatenate([low, high[-1:], *cuts]))
+        turns += ((low[i] + high[i]) / 2 + (high[i] - low[i]) / 2 * inside).tolist()
+    edges = np.unique(np.r_[edges, turns])
+    near = 2.0 ** -np.arange(1, _GRADES + 1)
+    finer = [edges]
+    for turn in [edges[0], edges[-1], *turns]:
+        at = int(np.searchsorted(edges, turn))
+        for other in edges[max(at - 1, 0) : at + 2]:
+            finer.append(turn + (other - turn) * near)
+    edges = np.unique(np.concatenate(finer))
     return edges[:-1], edges[1:]
