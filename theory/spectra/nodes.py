@@ -2,7 +2,7 @@
 
 M(u) = E d(z)/(u - d(z)) is asked for u in the upper half-plane, down to the real axis. Wherever
 d rises, its pole in z lies above the line, and where it falls, below. So the path of integration
-is moved to the other side, by polynomials through the real nodes: u may then come down onto the
+is moved to the other side, d continued there from the real nodes: u may then come down onto the
 law itself, and nothing is lost.
 """
 
@@ -107,7 +107,7 @@ def nodes(
     aside = -1j * _ASIDE * np.r_[0.0, inner, 0.0]
     a, b = (low + aside[:-1])[:, None], (high + aside[1:])[:, None]
     path = (a + b) / 2 + (b - a) / 2 * _PATH_RULE
-    beside = _interpolated(value, (path - (low + high)[:, None] / 2) / half)
+    beside = _continued(value, (path - (low + high)[:, None] / 2) / half)
     return Nodes(
         value.ravel(),
         (_normal(real) * half * _WEIGHTS).ravel(),
@@ -120,13 +120,17 @@ def _normal(z: Any) -> Any:
     return np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
-def _interpolated(value: Array, at: Complex) -> Complex:
-    """The polynomials through each row's values, at that row's points."""
-    series = value @ _TO_SERIES.T
+def _continued(value: Array, at: Complex) -> Complex:
+    """d off the line: each row's polynomial, or exp of its logarithm's, whichever is better."""
+    plain, log = value @ _TO_SERIES.T, np.log(value) @ _TO_SERIES.T
+    missed = [np.abs(series[:, -2:]).max(axis=1) for series in (plain, log)]
+    by_log = missed[1] < missed[0] / value.min(axis=1)
     terms = [np.ones_like(at), at]
     for n in range(1, len(_RULE) - 1):
         terms.append(((2 * n + 1) * at * terms[n] - n * terms[n - 1]) / (n + 1))
+    series = np.where(by_log[:, None], log, plain)
     found: Complex = np.einsum("ijk,ik->ij", np.stack(terms, axis=-1), series)
+    found[by_log] = np.exp(found[by_log])
     return found
 
 
