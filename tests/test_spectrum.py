@@ -416,13 +416,13 @@ def test_transform_of_a_mask_on_its_own_support():
         # sech(x)^4 = u at two x; sigmoid(x)^2 = u at one.
         x = np.arccosh(u**-0.25)
         density = np.exp(-(x**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-        found = mask(Activation.parse("tanh"), variance).transform(u + 0j)[0].imag
+        found = mask(Activation.parse("tanh"), variance, 4).transform(u + 0j)[0].imag
         known = -np.pi * u * 2 * density / (4 * u * np.tanh(x))
         assert found == pytest.approx(known, rel=1e-6, abs=1e-10)
         root = np.sqrt(u)
         x = np.log(root / (1 - root))
         density = np.exp(-(x**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-        found = mask(Activation.parse("softplus"), variance).transform(u + 0j)[0].imag
+        found = mask(Activation.parse("softplus"), variance, 4).transform(u + 0j)[0].imag
         known = -np.pi * u * density / (2 * u * (1 - root))
         assert found == pytest.approx(known, rel=1e-6, abs=1e-10)
 

@@ -16,8 +16,8 @@ cdef enum:
     LOG_Q, LOG_A, LOG_K, MEAN, SATURATED, ZERO, LOG_G
 
 ctypedef int (*Callback)(void* context, double* z, double* h, double* d, int n) noexcept nogil
-ctypedef double (*LogValue)(void* context, double z, double log_k, bint slope,
-                           double* sign) noexcept nogil
+ctypedef double (*LogValue)(
+    void* context, double z, double log_k, bint slope, double* sign) noexcept nogil
 
 cdef struct Plan:
     lanes.vp_activation act
