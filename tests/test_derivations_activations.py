@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from functools import lru_cache
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
+from derived import PUBLISHED, derive, step, value
 
 from varprop.network import Network
-from varprop.theory import derive as made
 from varprop.theory import gradient_map, predict, variance_map
 from varprop.theory.critical import critical
 from varprop.theory.fixed_point import fixed_point
 from varprop.theory.gaussian import K
 from varprop.theory.kernel import kernel
-
-PUBLISHED = {
-    row["id"]: row["value"]
-    for row in json.loads((Path(__file__).parent / "data" / "published.json").read_text())
-}
-
-
-derive = lru_cache(made)  # their tables take a while
-
-
-def step(name, title):
-    """The equation of that title."""
-    (found,) = (s for s in derive(name).equations() if s.title == title)
-    return found
-
-
-def value(expr, **values):
-    """An expression with its symbols given by name, as a float."""
-    symbols = {s.name: s for s in expr.free_symbols}
-    assert set(symbols) == set(values)
-    return float(expr.subs({symbols[name]: v for name, v in values.items()}).doit())
 
 
 def normal(f, variance):
@@ -92,7 +68,7 @@ def test_the_decay_of_tanh_is_the_published_one():
     variance = 0.5
     for _ in range(1000):
         variance = variance_map("tanh")(variance)
-    scaled, constant = PUBLISHED["tanh_q_decay"]
+    scaled, constant = PUBLISHED["tanh_q_decay"]["value"]
     assert 2000 * variance == pytest.approx(scaled, abs=1e-6)
     rest = 1 / variance - 2000 + 5 / 6 * math.log(1000)
     assert rest == pytest.approx(constant, abs=1e-6)
@@ -129,7 +105,7 @@ def test_the_angle_of_two_tanh_inputs_freezes():
 
 
 def test_the_half_stable_point_of_gelu_is_the_published_one():
-    at, biases, weights = PUBLISHED["gelu_half_stable"]
+    at, biases, weights = PUBLISHED["gelu_half_stable"]["value"]
     assert value(step("gelu", "The point").right) == pytest.approx(at, abs=1e-14)
     assert float(step("gelu", "The weights").right.doit()) == pytest.approx(weights, abs=5e-9)
     assert float(step("gelu", "The biases").right.doit()) == pytest.approx(biases, abs=5e-9)
@@ -141,8 +117,8 @@ def test_the_half_stable_point_of_gelu_is_the_published_one():
 
 
 def test_variances_leave_the_half_stable_point_on_one_side_only():
-    q, at = variance_map("gelu"), PUBLISHED["gelu_half_stable"][0]
-    _, biases, weights = PUBLISHED["gelu_half_stable"]
+    q, at = variance_map("gelu"), PUBLISHED["gelu_half_stable"]["value"][0]
+    _, biases, weights = PUBLISHED["gelu_half_stable"]["value"]
     for start in (at + 1, at - 0.3):
         assert biases + weights * q(start) < start
 
@@ -152,7 +128,7 @@ def test_he_on_gelu_is_the_published_collapse():
     for _ in range(60):
         variance.append(2 * variance_map("gelu")(variance[-1] if variance else 1.0))
     found = [variance[layer - 1] for layer in (1, 2, 5, 10)]
-    assert found == pytest.approx(PUBLISHED["he_on_gelu"], abs=1e-12)
+    assert found == pytest.approx(PUBLISHED["he_on_gelu"]["value"], abs=1e-12)
     series = step("gelu", "Small signals: half a linear layer").right
     assert variance[-1] / variance[-2] == pytest.approx(2 * value(series, K=1e-12) / 1e-12)
 
@@ -169,7 +145,7 @@ def test_the_bend_of_gelu_is_the_difference_of_its_maps():
 
 @pytest.mark.parametrize("name", ["sin", "erf"])
 def test_critical_slopes_are_the_published_ones(name):
-    slopes = dict(zip(("tanh", "sin", "erf"), PUBLISHED["critical_slopes"], strict=False))
+    slopes = dict(zip(("tanh", "sin", "erf"), PUBLISHED["critical_slopes"]["value"], strict=False))
     factor = step(name, "The critical variance").right
     assert value(factor, sigma_w=math.sqrt(slopes[name])) == pytest.approx(1.0, rel=1e-14)
     assert critical(name).sigma_w ** 2 == pytest.approx(slopes[name], rel=1e-12)
@@ -190,7 +166,7 @@ def test_the_kernel_of_sin_is_the_one_of_the_theory():
 
 
 def test_selu_constants_are_the_published_ones():
-    alpha, scale = PUBLISHED["selu_constants"]
+    alpha, scale = PUBLISHED["selu_constants"]["value"]
     assert value(derive("selu").result.right) == pytest.approx(alpha, rel=1e-15)
     in_numbers = step("selu", "The second constant in numbers")
     assert value(in_numbers.left) == pytest.approx(scale, rel=1e-15)
@@ -206,7 +182,7 @@ def test_selu_constants_are_the_published_ones():
 
 
 def test_the_edge_of_tanh_is_the_published_one():
-    at, weights = PUBLISHED["tanh_eoc_0p05"]
+    at, weights = PUBLISHED["tanh_eoc_0p05"]["value"]
     assert float(step("edge_of_chaos", "An example: the weights").right.doit()) == pytest.approx(
         weights, abs=5e-9
     )

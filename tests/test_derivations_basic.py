@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections import Counter
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 import sympy
+from derived import PUBLISHED, derive, step, value
 
 from varprop.network import Network
 from varprop.scheme import Scheme
-from varprop.theory import derive, gradient_map, predict, relative_variance, variance_map
-
-PUBLISHED = {
-    row["id"]: row
-    for row in json.loads((Path(__file__).parent / "data" / "published.json").read_text())
-}
-
-
-def step(name, title):
-    """The equation of that title."""
-    (found,) = (s for s in derive(name).equations() if s.title == title)
-    return found
-
-
-def value(expr, **values):
-    """An expression with its symbols given by name, as a float."""
-    symbols = {s.name: s for s in expr.free_symbols}
-    assert set(symbols) == set(values)
-    return float(expr.subs({symbols[name]: v for name, v in values.items()}).doit())
+from varprop.theory import gradient_map, predict, relative_variance, variance_map
 
 
 def cells(table, label):

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-from functools import lru_cache
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 import sympy
+from derived import PUBLISHED, derive, step, value
 
 from varprop.network import Network
-from varprop.theory import derive as made
 from varprop.theory.finite_width import dead_probability, norm_law, predicted, vertex
 from varprop.theory.kernel import kernel
 from varprop.theory.pair import correlation_map, iterate_pair
 from varprop.theory.scatter import relative_variance
 from varprop.theory.spectrum import jacobian_moments, spectrum
-
-PUBLISHED = {
-    row["id"]: row
-    for row in json.loads((Path(__file__).parent / "data" / "published.json").read_text())
-}
-derive = lru_cache(made)
-
-
-def step(name, title):
-    """The equation of that title."""
-    (found,) = (s for s in derive(name).equations() if s.title == title)
-    return found
-
-
-def value(expr, **values):
-    """An expression with its symbols given by name, as a float."""
-    symbols = {s.name: s for s in expr.free_symbols}
-    assert set(symbols) == set(values)
-    return float(expr.subs({symbols[name]: v for name, v in values.items()}).doit())
 
 
 def column(table, name):

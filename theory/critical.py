@@ -15,7 +15,6 @@ from varprop.text import wrapped
 from .edge import Edge, edge
 from .fixed_correlation import NEAR_ONE
 from .flow import VarianceFlow
-from .moments import jumps
 from .rate import Rate, on_the_edge, scale_invariant, towards_zero
 
 __all__ = ["Critical", "critical"]
@@ -120,7 +119,7 @@ def critical(act: Any, sigma_b: float | None = None) -> Critical:
     activation = Activation.parse(act)
     if sigma_b is not None:
         _check(sigma_b)
-    if where := jumps(activation):
+    if where := activation.jumps:
         return _none(
             activation,
             f"it jumps at x = {where[0]:g}: E phi'^2 is infinite, so no sigma_w makes chi_1 = 1",

@@ -17,7 +17,6 @@ from varprop.activation import Activation
 
 from .kernel import kernel
 from .maps import gradient_map, mean_map, variance_map
-from .moments import jumps
 
 __all__ = ["NEAR_ONE", "FixedCorrelation", "chi1_at", "fixed_correlation"]
 
@@ -63,7 +62,7 @@ def chi1_at(act: Activation, sigma_w: float, variance: float) -> float | None:
     >>> chi1_at(Activation.parse("relu"), 2.0, 1.0), chi1_at(Activation.parse("sign"), 2.0, 1.0)
     (2.0, None)
     """
-    return None if jumps(act) else float(sigma_w**2 * gradient_map(act)(variance))
+    return None if act.jumps else float(sigma_w**2 * gradient_map(act)(variance))
 
 
 def fixed_correlation(
@@ -128,7 +127,7 @@ def _gap(act: Activation, sigma_w: float, sigma_b: float, variance: float) -> fl
 
     None where it is so near to 0 that the kernel, which takes c, can't tell.
     """
-    smooth = not jumps(act)
+    smooth = not act.jumps
 
     def excess(log_gap: float) -> float:
         gap = math.exp(log_gap)
@@ -151,7 +150,7 @@ def _gap(act: Activation, sigma_w: float, sigma_b: float, variance: float) -> fl
 
 def _slope(act: Activation, sigma_w: float, variance: float, c: float) -> float:
     """C'(c) = sigma_w^2 E phi'(u)phi'(v); where phi jumps, by differences of C."""
-    if not jumps(act):
+    if not act.jumps:
         return float(sigma_w**2 * kernel(act, derivative=True)(variance, variance, c * variance))
     step = 0.01 * (1 - c)
     near = kernel(act)(variance, variance, (c + step * np.arange(-3, 4)) * variance)

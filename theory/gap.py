@@ -22,7 +22,6 @@ from .difference import log_gap
 from .kernel import length_of
 from .logtable import LogTable
 from .maps import gradient_map, variance_map
-from .moments import jumps
 from .tensortable import TensorTable
 
 __all__ = ["FARTHEST", "Gap", "gap"]
@@ -58,7 +57,7 @@ class Gap:
     def __init__(self, act: Activation) -> None:
         self.act = act
         self._even = act.parity == "even"
-        self._jumps = jumps(act)
+        self._jumps = act.jumps
 
     def __repr__(self) -> str:
         return f"Gap({str(self.act)!r})"

@@ -16,7 +16,6 @@ from . import gaussian
 from .angle import checked_covariance, tilt_of_covariance
 from .closed_pair import Angle, closed_pair
 from .maps import gradient_map, mean_map, variance_map
-from .moments import jumps
 from .pairquad import Index, Pairs, integrate
 from .quadrature import expectation
 
@@ -97,7 +96,7 @@ class Kernel:
         return f"Kernel({str(self.act)!r}{', derivative=True' if self.derivative else ''})"
 
     def _check_derivative(self) -> None:
-        if where := jumps(self.act):
+        if where := self.act.jumps:
             raise ValueError(
                 f"the derivative of {self.act} is singular: it jumps at x = {where[0]:g}, so "
                 "E phi'(u) phi'(v) is infinite at u = v; only the kernel of phi itself is given"

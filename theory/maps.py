@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from varprop.activation import Activation
 
 from .basemap import Map, PositiveMap
-from .quantity import jumps
 
 __all__ = [
     "FourthMoment",
@@ -74,7 +73,7 @@ class GradientMap(PositiveMap):
 
     def __init__(self, act: Activation) -> None:
         super().__init__(act)
-        if where := jumps(act):
+        if where := act.jumps:
             raise ValueError(
                 f"the derivative of {act} is singular: it jumps at x = {where[0]:g}, so "
                 "E phi'^2 is infinite; gradient maps need an activation without jumps"

@@ -20,9 +20,9 @@ from .expansions.ends import large_variance, small_variance
 from .gaussian import NotClosed
 from .precise import closed_form, precise
 from .quadrature import Expectation, expectation
-from .quantity import QUANTITIES, Quantity, jumps
+from .quantity import QUANTITIES, Quantity
 
-__all__ = ["QUANTITIES", "asked", "jumps", "moment"]
+__all__ = ["QUANTITIES", "asked", "moment"]
 
 Array = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def moment(act: Activation, quantity: str, variance: ArrayLike) -> Expectation:
     True
     """
     wanted = asked(quantity)
-    if wanted.of_derivative and (where := jumps(act)):
+    if wanted.of_derivative and (where := act.jumps):
         raise ValueError(
             f"the derivative of {act} is singular: it jumps at x = {where[0]:g}, so "
             "E phi'^2 is infinite; gradient maps need an activation without jumps"

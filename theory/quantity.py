@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from varprop.activation import Activation
 
-__all__ = ["QUANTITIES", "Quantity", "Weight", "jumps"]
+__all__ = ["QUANTITIES", "Quantity", "Weight"]
 
 Array = NDArray[np.float64]
 Weight = Callable[[Any], Any]
@@ -21,26 +21,6 @@ _WEIGHTS: tuple[Weight, ...] = (
     lambda z: (z * z - 1) / 2,
     lambda z: (z**4 - 6 * z**2 + 3) / 4,
 )
-
-
-def jumps(act: Activation) -> tuple[float, ...]:
-    """The kinks at which the activation itself jumps, so that its slope is infinite.
-
-    Examples
-    --------
-    >>> jumps(Activation.parse("sign")), jumps(Activation.parse("relu"))
-    ((0.0,), ())
-    """
-    found = []
-    for kink in act.kinks:
-        step = 1e-7 * max(1.0, abs(kink))
-        near = np.asarray(act(kink + step * np.array([-1.0, -0.5, 0.5, 1.0])))
-        # A slope makes the inner gap as wide as the two outer ones together; a jump far wider.
-        inner = abs(near[2] - near[1])
-        outer = abs(near[1] - near[0]) + abs(near[3] - near[2])
-        if inner > 1e-6 * max(1.0, float(np.abs(near).max())) and inner > 10 * outer:
-            found.append(float(kink))
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -88,7 +68,7 @@ class Quantity:
         return factor
 
     def _by_parts(self, act: Activation) -> bool:
-        return self.order > 0 and not self.of_derivative and not jumps(act)
+        return self.order > 0 and not self.of_derivative and not act.jumps
 
     def needs_slope(self, act: Activation) -> bool:
         """Whether phi' occurs in the integrand."""

@@ -23,7 +23,6 @@ from ..gaussian import (
 )
 from ..latex import latex
 from ..maps import gradient_map, mean_map, variance_map
-from ..moments import jumps
 from ..notation import NormalMean, SeriesOf
 from . import _formula_numbers as numbers
 
@@ -193,7 +192,7 @@ def derivation(act: Activation) -> Derivation:
     if not f.has(x):
         raise ValueError(f"{act} is not a function of x: there is nothing to derive")
     parts = list(pieces(f))
-    maps, jumping = _Maps(), jumps(act)
+    maps, jumping = _Maps(), act.jumps
     steps = _shape(f, numbers.joined(parts))
     forward = maps.steps("Q", "The variance map", parts, 2, variance_map(act))
     steps += forward

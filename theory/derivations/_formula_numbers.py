@@ -20,7 +20,6 @@ from ..figure import Curve, Figure, Overlay
 from ..gain import Gain
 from ..gaussian import x
 from ..maps import gradient_map, mean_map, variance_map
-from ..moments import jumps
 from ..notation import NormalMean, Rounded
 
 __all__ = ["Pieces", "critical_steps", "gain_step", "joined", "map_figure", "practice", "tables"]
@@ -117,7 +116,7 @@ def _digits(value: float) -> str:
 def tables(act: Activation, found: Gain) -> tuple[Table, ...]:
     """The maps at a few variances; what weights in use do."""
     columns: list[tuple[str, Map]] = [("$Q(K)$", variance_map(act))]
-    if not jumps(act):
+    if not act.jumps:
         columns.append(("$V(K)$", gradient_map(act)))
     body = [
         (_short(k), *(_short(float(column(k))) for _, column in columns), _short(float(m)))
@@ -151,7 +150,7 @@ def map_figure(act: Activation) -> Figure:
     k = np.geomspace(0.01, 100.0, 121)
     few = tuple(np.geomspace(0.01, 100.0, 9).tolist())
     curves = [Curve.of("$Q(K)$, theory", k, variance_map(act)(k))]
-    if not jumps(act):
+    if not act.jumps:
         curves.append(Curve.of("$V(K)$, theory", k, gradient_map(act)(k)))
     networks = tuple(Network(1, width=1000, act=act, sigma_w=math.sqrt(at)) for at in few)
     positive = all(min(curve.y) > 0 for curve in curves)

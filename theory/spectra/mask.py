@@ -19,7 +19,6 @@ from scipy.special import ndtr
 
 from varprop.activation import Activation
 
-from ..moments import jumps
 from .nodes import FAR, REACH, Nodes, nodes
 
 __all__ = ["Mask", "mask"]
@@ -164,7 +163,7 @@ def mask(act: Activation, variance: float, split: int = 1) -> Mask:
     >>> m.top, m.zero, len(m.atoms)
     (1.0, 0.0, 0)
     """
-    if where := jumps(act):
+    if where := act.jumps:
         raise ValueError(
             f"the derivative of {act} is singular: it jumps at x = {where[0]:g}, so its "
             "Jacobian has no spectrum; needed is an activation without jumps"
