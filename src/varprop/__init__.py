@@ -14,6 +14,7 @@ from typing import Any
 
 from ._core.build_info import VERSION as __version__
 from .activation import Activation, activations
+from .architecture import Norm, Residual
 from .network import Network
 from .propagation import Propagation
 from .scheme import Scheme, schemes
@@ -25,7 +26,9 @@ __all__ = [
     "Activation",
     "LayerStatistic",
     "Network",
+    "Norm",
     "Propagation",
+    "Residual",
     "Scheme",
     "__version__",
     "activations",

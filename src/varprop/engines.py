@@ -42,6 +42,8 @@ def choose_engine(network: Network, engine: str) -> str:
     NotImplementedError
         For laws that no engine draws yet.
     """
+    if not network.plain:
+        raise NotImplementedError(f"no engine simulates {network!r} yet")
     law = network.scheme.distribution
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}")
