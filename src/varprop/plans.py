@@ -16,9 +16,12 @@ from .network import Network
 FloatArray = npt.NDArray[np.float64]
 
 
-def plan_of(network: Network, seed: int, saturated_below: float) -> PlanHolder:
-    """The network as an engine's plan."""
-    act = network.act
+def plan_of(network: Network, seed: int, saturated_below: float, layer: int = 0) -> PlanHolder:
+    """The network as an engine's plan, for layers that are as that one (from 0)."""
+    act = network.acts[layer] if len(network.distinct_acts) > 1 else network.distinct_acts[0]
+    many = len(network.distinct_schemes) > 1
+    scheme = network.schemes[layer] if many else network.distinct_schemes[0]
+    normal_bias = network.sigma_b is not None or scheme.bias_distribution == "normal"
     parameters = [*(value for _, value in act.parameters), 0.0, 0.0]
     facts = (
         act.code,
@@ -35,9 +38,9 @@ def plan_of(network: Network, seed: int, saturated_below: float) -> PlanHolder:
         network.sigma_w,
         network.bias_std,
         seed,
-        haar=network.scheme.distribution == "orthogonal",
-        uniform_weights=network.scheme.distribution == "uniform",
-        uniform_bias=network.bias_distribution == "uniform",
+        haar=scheme.distribution == "orthogonal",
+        uniform_weights=scheme.distribution == "uniform",
+        uniform_bias=not normal_bias,
         callback=None if act.code >= 0 else _callback(act),
         log_value=None if act.code >= 0 or act.formula is None else _log_value(act.formula),
     )

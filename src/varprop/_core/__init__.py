@@ -26,10 +26,11 @@ def _choose(wish: str | None) -> str:
 
 
 SIMD = _choose(os.environ.get("VARPROP_SIMD"))
+batch = importlib.import_module(f"varprop._core.batch_{SIMD}")
 kernels = importlib.import_module(f"varprop._core.kernels_{SIMD}")
 matrix_free = importlib.import_module(f"varprop._core.matrix_free_{SIMD}")
 matrix_free_back = importlib.import_module(f"varprop._core.matrix_free_back_{SIMD}")
 dense = importlib.import_module(f"varprop._core.dense_{SIMD}")
 dense_back = importlib.import_module(f"varprop._core.dense_back_{SIMD}")
 
-__all__ = ["SIMD", "dense", "dense_back", "kernels", "matrix_free", "matrix_free_back"]
+__all__ = ["SIMD", "batch", "dense", "dense_back", "kernels", "matrix_free", "matrix_free_back"]

@@ -1,7 +1,7 @@
 # What the engines use of the C headers.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef extern from "backward.h" nogil:
+cdef extern from "columns.h" nogil:
     enum:
         VP_GROUP
         VP_GROUP_SINGLE
@@ -9,6 +9,8 @@ cdef extern from "backward.h" nogil:
         VP_WEIGHTS
         VP_BIAS
         VP_COTANGENT
+        VP_PROBE
+        VP_MASK
         VP_SUM_LANES
         VP_SUM_ZZ
         VP_SUM_HH
@@ -98,3 +100,12 @@ cdef extern from "backward.h" nogil:
     void vp_add_scaled(double* u, const float* w, double delta, int n) noexcept
     double vp_log_slope_tail(int code, double p0, double side, double log_z,
                              double* sign) noexcept
+
+    void vp_dots(const double* x, int64_t stride, int count, const double* y, int n,
+                 double* out) noexcept
+    void vp_add_columns(double* y, const double* x, int64_t stride, int count,
+                        const double* factor, int n) noexcept
+    double vp_sum(const double*, int n) noexcept
+    void vp_difference(const double* e, const double* hp, const double* dp, const double* hc,
+                       const double* dc, double per_step, int small, double* out, int n) noexcept
+    void vp_mask(const uint64_t* words, uint64_t below, double kept, double* mask, int n) noexcept

@@ -1,0 +1,290 @@
+# A layer's units: norm, phi, dropout and sums, for all inputs and tangents at once.
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy, memset
+from varprop._core cimport lanes
+from varprop._core.batch cimport (
+    LAYER_NORM, LOST, NO_NORM, Asked, State, add_up, dot, find_units, power,
+)
+from varprop._core.columns cimport (
+    COLUMN, Hand, Team, column, each_block, mean_of, orthogonalise, total,
+)
+from varprop._core.draws cimport padded_to_group
+from varprop._core.layer cimport (
+    BLOCK, Plan, Work, evaluate, is_lost, log_h, log_slope, log_slope_unit, regime_of,
+)
+
+cdef enum:
+    PER_INPUT = 5  # sums: z^2, h^2, h, and counts of saturated and zero units
+
+
+# One layer of one trial, as all of its blocks see it
+cdef struct Pass:
+    const Asked* asked
+    const Plan* plan
+    State* at
+    Py_ssize_t layer
+    int64_t units
+    bint normalise          # before phi, or, alone, in place
+    bint keeps_slopes       # on the way back: values and slopes are wanted
+    lanes.vp_regime* regime # of each input
+    double* per_step        # of each difference
+    int* small
+
+
+cdef inline int copy_task(void* what, int64_t block, int units, Hand* hand,
+                          double* part) noexcept nogil:
+    cdef Pass* of = <Pass*> what
+    cdef int j
+    for j in range(<int> of.units):
+        memcpy(column(of.at.copy, j) + block * BLOCK, column(of.at.z, j) + block * BLOCK,
+               padded_to_group(units) * sizeof(double))
+    return 0
+
+
+cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint all_columns,
+                             Team* team) noexcept nogil:
+    """z = Q R, and the inputs' values as coordinates; of the tangents too if asked."""
+    cdef int c = asked.columns, count = c if all_columns else asked.inputs, i, j
+    cdef Pass of
+    if count == 1:
+        orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, team)
+    else:
+        of.at, of.units = at, count
+        each_block(copy_task, &of, units, team, 0)
+        orthogonalise(at.copy, count, units, at.r_z, at.inverse, at.room, team)
+        for j in range(count - 1, -1, -1):
+            for i in range(c - 1, -1, -1):  # from columns of `count` numbers to such of c
+                at.r_z[j * c + i] = at.r_z[j * count + i] if i < count else 0.0
+    add_up(asked, at, at.r_z, c, at.sample)
+
+
+cdef inline void find_norms(const Asked* asked, State* at, int64_t units, Team* team) noexcept nogil:
+    """What the norm does to each column: mean, spread, and what leaves along the parent."""
+    cdef int c = asked.columns, j, parent
+    cdef double n = <double> units, spread, other, along, across
+    cdef double* value_mean = at.room
+    cdef double* value_spread = at.room + c
+    for j in range(c):
+        at.mean[j] = 0.0
+        if asked.norm == LAYER_NORM:
+            at.mean[j] = mean_of(column(at.z, j), units, team)
+    for j in range(c):
+        parent = asked.parent[j] if j < asked.inputs else 0
+        at.turn[j] = 0.0
+        along = dot(at.sample + parent * c, at.r_z + j * c, c) / n
+        if j >= asked.inputs:
+            spread = value_spread[0]
+            if spread > 0.0:
+                at.turn[j] = (along - value_mean[0] * at.mean[j]) / spread
+        else:
+            value_mean[j] = at.mean[j]
+            if at.differs[j]:
+                value_mean[j] = value_mean[parent] + at.ratio[j] * at.mean[j]
+            spread = (dot(at.sample + j * c, at.sample + j * c, c) / n
+                      - value_mean[j] * value_mean[j])
+            value_spread[j] = spread = sqrt(spread) if spread > 0.0 else 0.0
+            at.log_spread[j] = lanes.vp_log_or_never(spread) + at.log_z[at.root[j]]
+            if at.differs[j]:
+                other = value_spread[parent]
+                across = dot(at.r_z + j * c, at.r_z + j * c, c) / n - at.mean[j] * at.mean[j]
+                along -= value_mean[parent] * at.mean[j]
+                if spread + other > 0.0:
+                    at.turn[j] = (2.0 * along + at.ratio[j] * across) / (spread + other)
+        at.inverse_spread[j] = 1.0 / spread if spread > 0.0 else 0.0
+
+
+cdef inline void normalise(const Pass* of, int j, const double* z, const double* parent, int n,
+                           double* out) noexcept nogil:
+    """A column without its mean and what leaves along the parent's normalised value."""
+    cdef double mean = of.at.mean[j], turn = of.at.turn[j], inverse = of.at.inverse_spread[j]
+    cdef int i
+    if turn == 0.0:
+        for i in range(n):
+            out[i] = (z[i] - mean) * inverse
+    else:
+        for i in range(n):
+            out[i] = ((z[i] - mean) - turn * parent[i]) * inverse
+
+
+cdef inline int normalise_task(void* what, int64_t block, int units, Hand* hand,
+                               double* part) noexcept nogil:
+    """The norm in place, columns after those that they are differences to."""
+    cdef Pass* of = <Pass*> what
+    cdef const Asked* asked = of.asked
+    cdef State* at = of.at
+    cdef int done = 0, n, j, i
+    cdef double* values = hand.h
+    cdef double* z
+    cdef double* parent
+    while done < units:
+        n = min(units - done, hand.one.capacity)
+        for j in range(asked.columns):
+            z = column(at.z, j) + block * BLOCK + done
+            parent = values + (asked.parent[j] if j < asked.inputs else 0) * hand.one.capacity
+            if j >= asked.inputs or at.differs[j]:
+                normalise(of, j, z, parent, n, z)
+                if j < asked.inputs:
+                    for i in range(n):
+                        values[j * hand.one.capacity + i] = parent[i] + at.ratio[j] * z[i]
+            else:
+                at.turn[j] = 0.0
+                normalise(of, j, z, z, n, z)
+                for i in range(n):
+                    values[j * hand.one.capacity + i] = z[i]
+        done += n
+    return 0
+
+
+cdef inline void fill_mask(const Pass* of, int64_t block, int input, int done, int n,
+                           Hand* hand) noexcept nogil:
+    """1/keep for the units that the input's dropout keeps, else 0, into hand.mask."""
+    cdef double whole = of.asked.keep * 18446744073709551616.0
+    if done == 0:
+        lanes.vp_stream_start(hand.masks + input, of.plan.seed, of.at.trial, of.layer + 1,
+                              lanes.VP_MASK, block | <int64_t> input << COLUMN)
+    lanes.vp_stream_words(hand.masks + input, hand.one.words, padded_to_group(n))
+    lanes.vp_mask(hand.one.words, <uint64_t> whole, 1.0 / of.asked.keep, hand.mask, n)
+
+
+cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
+                              double* part) noexcept nogil:
+    """phi of every input; differences of activations; tangents times phi'; sums."""
+    cdef Pass* of = <Pass*> what
+    cdef const Asked* asked = of.asked
+    cdef State* at = of.at
+    cdef int cap = hand.one.capacity, done = 0, n, padded, j, i, parent
+    cdef int64_t start = block * BLOCK
+    cdef Work one = hand.one     # buffers of one input
+    cdef lanes.vp_sums* sums = hand.sums
+    cdef const double* z
+    cdef const double* e        # a difference as phi sees it
+    cdef double* raw            # the input's value
+    cdef double* seen           # the same as phi sees it
+    cdef double* out
+    memset(sums, 0, asked.inputs * sizeof(lanes.vp_sums))
+    while done < units:
+        n = min(units - done, cap)
+        padded = padded_to_group(n)
+        for j in range(asked.columns):
+            z = column(at.z, j) + start + done
+            out = column(at.h, j) + start + done
+            parent = asked.parent[j] if j < asked.inputs else 0
+            e = z
+            if of.normalise:
+                normalise(of, j, z, hand.seen + parent * cap, n, hand.normal)
+                e = hand.normal
+            if j >= asked.inputs:
+                for i in range(n):
+                    out[i] = hand.d[i] * e[i]
+            else:
+                raw = hand.raw + j * cap
+                seen = hand.seen + j * cap if of.normalise else raw
+                one.h = hand.h + j * cap
+                one.d = hand.d + j * cap
+                for i in range(n):
+                    raw[i] = z[i]
+                    seen[i] = e[i]
+                if at.differs[j]:
+                    for i in range(n):
+                        raw[i] = hand.raw[parent * cap + i] + at.ratio[j] * z[i]
+                        if of.normalise:
+                            seen[i] = hand.seen[parent * cap + i] + at.ratio[j] * e[i]
+                for i in range(n, padded):
+                    raw[i] = 0.0
+                    seen[i] = 0.0
+                if evaluate(of.plan, of.regime + j, seen, &one,
+                            n if of.plan.callback != NULL else padded):
+                    return 1
+                if asked.keep < 1.0:
+                    fill_mask(of, block, j, done, n, hand)
+                    for i in range(n):
+                        one.h[i] *= hand.mask[i]
+                lanes.vp_add(sums + j, raw, one.h, one.d, n, of.regime[j].threshold)
+                if asked.keep < 1.0:
+                    for i in range(n):
+                        one.d[i] *= hand.mask[i]
+                if at.differs[j] and asked.keep == 1.0:
+                    lanes.vp_difference(e, hand.h + parent * cap, hand.d + parent * cap, one.h,
+                                        one.d, of.per_step[j], of.small[j], out, n)
+                else:
+                    for i in range(n):
+                        out[i] = one.h[i]
+                if of.keeps_slopes:
+                    for i in range(n):
+                        column(at.slope, j)[start + done + i] = one.d[i]
+                        column(at.value, j)[start + done + i] = seen[i]
+            for i in range(n, padded):
+                out[i] = 0.0
+        done += n
+    for j in range(asked.inputs):
+        part[PER_INPUT * j] = lanes.vp_fold(sums[j].sum[lanes.VP_SUM_ZZ])
+        part[PER_INPUT * j + 1] = lanes.vp_fold(sums[j].sum[lanes.VP_SUM_HH])
+        part[PER_INPUT * j + 2] = lanes.vp_fold(sums[j].sum[lanes.VP_SUM_H])
+        part[PER_INPUT * j + 3] = <double> sums[j].count[lanes.VP_COUNT_SATURATED]
+        part[PER_INPUT * j + 4] = <double> sums[j].count[lanes.VP_COUNT_ZERO]
+    return 0
+
+
+cdef inline double log_slope_of(const Plan* plan, double log_k) noexcept nogil:
+    """ln of the unit of phi'."""
+    return 0.5 * log_slope_unit(plan, log_k)
+
+
+cdef inline bint truly_zero(const Pass* of, int j, bint slopes) noexcept nogil:
+    """Whether every phi (or slope) of an input is exactly 0, and not merely below float64."""
+    cdef State* at = of.at
+    cdef double log_k = 0.0 if of.normalise else 2.0 * at.log_z[at.root[j]], sign, log
+    cdef int64_t i
+    for i in range(of.units):
+        if slopes:
+            log = log_slope(of.plan, column(at.value, j)[i], 0.0, log_k, &sign)
+        else:
+            log = log_h(of.plan, column(at.value, j)[i], log_k, &sign)
+        if log != lanes.VP_NEVER:
+            return False
+    return True
+
+
+cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint keeps_slopes,
+                         Team* team) noexcept nogil:
+    """h, its columns' units and kinds, and the sums of each input."""
+    cdef Pass of
+    cdef double log_k, step
+    cdef int j, root
+    cdef int64_t units = asked.widths[layer + 1]
+    of.asked, of.plan, of.at, of.layer, of.units = asked, asked.plans[layer], at, layer, units
+    of.normalise = asked.norm != NO_NORM and not asked.post
+    of.keeps_slopes = keeps_slopes
+    of.regime, of.per_step, of.small = at.regime, at.per_step, at.small
+    for j in range(asked.inputs):
+        root = at.root[j]
+        log_k = 2.0 * at.log_z[root]
+        if of.normalise and log_k != lanes.VP_NEVER:
+            log_k = 0.0
+        at.regime[j] = regime_of(of.plan, log_k)
+        if at.regime[j].status:
+            return at.regime[j].status
+        step = at.log_ratio[j] + 0.5 * log_k if at.differs[j] else 0.0
+        at.log_h[j] = 0.5 * at.regime[j].log_unit
+        at.differs_h[j] = at.differs[j] and asked.keep == 1.0
+        if at.differs_h[j]:
+            at.log_h[j] = step + log_slope_of(of.plan, log_k)
+            at.small[j] = at.log_ratio[j] < -13.8
+            at.per_step[j] = 0.0
+            if at.log_ratio[j] > -230.0:
+                at.per_step[j] = lanes.vp_exp(0.5 * at.regime[j].log_unit - at.log_h[j])
+    for j in range(asked.inputs, asked.columns):
+        log_k = 2.0 * at.log_z[0]
+        at.log_h[j] = at.log_z[j]
+        if of.normalise and log_k != lanes.VP_NEVER:
+            at.log_h[j] -= at.log_z[0]
+            log_k = 0.0
+        at.log_h[j] += log_slope_of(of.plan, log_k)
+    if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
+        return lanes.VP_CALLBACK
+    total(units, team, PER_INPUT * asked.inputs, at.sums)
+    for j in range(asked.inputs):
+        if not at.sums[PER_INPUT * j + 1] <= 1.7e308:
+            return lanes.VP_RANGE
+    return lanes.VP_OK

@@ -1,0 +1,231 @@
+# The way back of several gradients through the same weights: from one layer to the one below.
+#
+# With A = W Q revealed along the orthonormal basis Q of the activations, gradients D = U S come
+# down as W^T D = Q A^T D + (1 - Q Q^T) G S with fresh normals G: the exact law, given the way up.
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t
+from varprop._core cimport lanes
+from varprop._core.activate cimport Pass, log_slope_of, truly_zero
+from varprop._core.batch cimport LAYER_NORM, LOST, NO_NORM, Asked, State, power
+from varprop._core.columns cimport (
+    Frame, Hand, Team, add_columns, column, dots, draw_frame, each_block, mean_of, orthogonalise,
+    scale,
+)
+from varprop._core.compose cimport half_log_sum
+from varprop._core.draws cimport padded_to_group
+from varprop._core.layer cimport BLOCK, Plan, is_lost
+
+
+cdef inline int input_of(const Asked* asked, int j) noexcept nogil:
+    """Which input gradient j belongs to; those of the ladder to the first."""
+    return j // asked.cotangents if j < asked.inputs * asked.cotangents else 0
+
+
+cdef inline void mix_in_place(Frame x, int count, const double* r, int64_t n, double* room,
+                              bint scaled, Team* team) noexcept nogil:
+    """x_j <- x_j (times r_jj if scaled) + sum over i < j of r_ij x_i, the last column first."""
+    cdef int j, i
+    for j in range(count - 1, -1, -1):
+        for i in range(j):
+            room[i] = r[j * count + i]
+        if scaled:
+            scale(column(x, j), r[j * count + j], n, team)
+        add_columns(column(x, j), x, j, room, n, team)
+
+
+cdef inline void clear_beyond(Frame x, int count, int64_t n, int64_t end) noexcept nogil:
+    cdef int j
+    cdef int64_t i
+    for j in range(count):
+        for i in range(n, (end + 15) // 16 * 16):
+            column(x, j)[i] = 0.0
+
+
+cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
+                          Team* team) noexcept nogil:
+    """u = W^T d / (sigma_w / sqrt(fan_in)) for the weights of `layer`, h being its input's basis.
+
+    d is left as it was, to rounding.
+    """
+    cdef const Plan* plan = asked.plans[layer]
+    cdef int c = asked.columns, d = asked.gradients, j, i
+    cdef int64_t above = asked.widths[layer + 1], below = asked.widths[layer], n = below
+    cdef double* coefficient = at.room + c + d
+    for j in range(d):
+        dots(at.above, c, column(at.d, j), above, team, at.cross + j * c)
+    if plan.haar:
+        # the rest of the rotation is uniform among those that map what is left to what is left
+        n = max(above, below)
+        clear_beyond(at.d, d, above, n)
+        clear_beyond(at.h, c, below, n)
+        for j in range(d):
+            for i in range(c):
+                coefficient[i] = -at.cross[j * c + i]
+            add_columns(column(at.d, j), at.above, c, coefficient, n, team)
+    orthogonalise(at.d, d, n if plan.haar else above, at.r_d, at.inverse_d, at.room, team)
+    if draw_frame(plan, layer, at.trial, lanes.VP_COTANGENT, at.u, 0, d, n, False, team):
+        return lanes.VP_CALLBACK
+    if plan.haar:
+        for j in range(d):
+            dots(at.h, c, column(at.u, j), n, team, at.room)
+            for i in range(c):
+                coefficient[i] = -at.inverse[i] * at.inverse[i] * at.room[i]
+            add_columns(column(at.u, j), at.h, c, coefficient, n, team)
+        orthogonalise(at.u, d, n, at.r_u, at.inverse_u, at.room, team)
+        for j in range(d):
+            scale(column(at.u, j), at.inverse_u[j], n, team)
+    mix_in_place(at.u, d, at.r_d, n, at.room, True, team)
+    for j in range(d):
+        dots(at.h, c, column(at.u, j), n, team, at.room)
+        for i in range(c):
+            coefficient[i] = at.inverse[i] * (at.cross[j * c + i]
+                                              - at.inverse[i] * at.room[i])
+        add_columns(column(at.u, j), at.h, c, coefficient, n, team)
+    for j in range(d):
+        for i in range(d):
+            at.r_d[j * d + i] *= at.inverse_d[i]
+    mix_in_place(at.d, d, at.r_d, n if plan.haar else above, at.room, False, team)
+    if plan.haar:
+        clear_beyond(at.u, d, below, n)
+        for j in range(d):
+            add_columns(column(at.d, j), at.above, c, at.cross + j * c, n, team)
+    return lanes.VP_OK
+
+
+# One gradient through phi, or through a norm, or next to the skip connection
+cdef struct Step:
+    double* u
+    const double* by
+    double first
+    double second
+
+
+cdef inline int multiply_task(void* what, int64_t block, int units, Hand* hand,
+                              double* part) noexcept nogil:
+    cdef Step* of = <Step*> what
+    cdef int64_t start = block * BLOCK
+    cdef int i
+    for i in range(units):
+        of.u[start + i] *= of.by[start + i]
+    return 0
+
+
+cdef inline int mix_task(void* what, int64_t block, int units, Hand* hand,
+                         double* part) noexcept nogil:
+    """u <- first u + second by"""
+    cdef Step* of = <Step*> what
+    cdef int64_t start = block * BLOCK
+    cdef int i
+    for i in range(units):
+        of.u[start + i] = of.first * of.u[start + i] + of.second * of.by[start + i]
+    return 0
+
+
+cdef inline int shift_task(void* what, int64_t block, int units, Hand* hand,
+                           double* part) noexcept nogil:
+    cdef Step* of = <Step*> what
+    cdef int64_t start = block * BLOCK
+    cdef int i
+    for i in range(units):
+        of.u[start + i] -= of.first
+    return 0
+
+
+cdef inline void through_norm(const Asked* asked, State* at, double* u, int b, int64_t n,
+                              Team* team) noexcept nogil:
+    """The norm's Jacobian, which is symmetric, but for 1/spread."""
+    cdef Step of
+    cdef Frame value
+    cdef double along
+    of.u = u
+    if asked.norm == LAYER_NORM:
+        of.first = mean_of(u, n, team)
+        each_block(shift_task, &of, n, team, 0)
+    of.by = column(at.value, b)
+    value.at, value.stride = column(at.value, b), at.value.stride
+    dots(value, 1, u, n, team, &along)
+    of.first = 1.0
+    of.second = -along / <double> n
+    each_block(mix_task, &of, n, team, 0)
+
+
+cdef inline int rescale(double* u, double* log, int64_t n, Team* team) noexcept nogil:
+    """To mean square 1, the rest into the logarithm of the unit."""
+    cdef Frame frame
+    cdef double square
+    frame.at, frame.stride = u, 0
+    dots(frame, 1, u, n, team, &square)
+    if not square <= 1.7e308:
+        return lanes.VP_RANGE
+    if square == 0.0:
+        log[0] = lanes.VP_NEVER
+        return lanes.VP_OK
+    square /= <double> n
+    scale(u, 1.0 / sqrt(square), n, team)
+    log[0] += 0.5 * lanes.vp_log_or_never(square)
+    return lanes.VP_OK if log[0] <= lanes.VP_LARGEST else lanes.VP_OVERFLOW
+
+
+cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, double* u,
+                               double* log, int b, int64_t n, Team* team) noexcept nogil:
+    """A gradient with respect to h becomes one with respect to z, both of `layer`."""
+    cdef const Plan* plan = asked.plans[layer]
+    cdef double log_k = 2.0 * at.log_z[at.root[b]], square
+    cdef Frame frame
+    cdef Step of
+    cdef Pass here
+    of.u, of.by = u, column(at.slope, b)
+    each_block(multiply_task, &of, n, team, 0)
+    frame.at, frame.stride = u, 0
+    dots(frame, 1, u, n, team, &square)
+    here.at, here.plan, here.units = at, plan, n
+    here.normalise = asked.norm != NO_NORM and not asked.post
+    if log[0] != lanes.VP_NEVER and is_lost(plan, square) and not truly_zero(&here, b, True):
+        return LOST
+    if here.normalise:
+        through_norm(asked, at, u, b, n, team)
+        log[0] -= at.log_spread[b]
+        log_k = 0.0 if log_k != lanes.VP_NEVER else log_k
+    log[0] += log_slope_of(plan, log_k)
+    return rescale(u, log, n, team)
+
+
+cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
+                        Team* team) noexcept nogil:
+    """Gradients of `layer` (from 0) become those of the one below.
+
+    A of the layer is in `above`; the layer below is activated, slopes and all, and h is a basis.
+    """
+    cdef const Plan* plan = asked.plans[layer]
+    cdef int64_t n = asked.widths[layer]
+    cdef double unit = 0.5 * (plan.log_gain[layer] - lanes.vp_log(<double> n)), log_skip
+    cdef int j, status
+    cdef Frame swapped
+    cdef Step of
+    if plan.haar:
+        unit += 0.5 * lanes.vp_log(<double> max(n, asked.widths[layer + 1]))
+    if transpose(asked, layer, at, team):
+        return lanes.VP_CALLBACK
+    for j in range(asked.gradients):
+        log_skip = at.log_d[j] + lanes.vp_log_or_never(lanes.vp_abs(asked.skip))
+        at.log_d[j] += unit
+        status = through_slopes(asked, layer - 1, at, column(at.u, j), at.log_d + j,
+                                input_of(asked, j), n, team)
+        if status:
+            return status
+        if asked.residual:
+            at.log_d[j] += lanes.vp_log(lanes.vp_abs(asked.branch))
+            of.u, of.by = column(at.u, j), column(at.d, j)
+            of.first = power(at.log_d[j] - half_log_sum(at.log_d[j], log_skip))
+            of.second = power(log_skip - half_log_sum(at.log_d[j], log_skip))
+            of.first *= -1.0 if asked.branch < 0.0 else 1.0
+            of.second *= -1.0 if asked.skip < 0.0 else 1.0
+            each_block(mix_task, &of, n, team, 0)
+            at.log_d[j] = half_log_sum(at.log_d[j], log_skip)
+            status = rescale(column(at.u, j), at.log_d + j, n, team)
+            if status:
+                return status
+    swapped = at.d
+    at.d = at.u
+    at.u = swapped
+    return lanes.VP_OK

@@ -1,0 +1,102 @@
+# The vectors of a layer's pre-activations: drawn, mixed, normalised; and its tangents' stretch.
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t
+from varprop._core cimport lanes
+from varprop._core.activate cimport Pass, find_norms, find_sample, normalise_task
+from varprop._core.batch cimport NO_NORM, Asked, State, find_units
+from varprop._core.columns cimport (
+    Frame, Hand, Team, add_columns, column, draw_frame, each_block, orthogonalise, scale,
+)
+from varprop._core.draws cimport padded_to_group
+from varprop._core.layer cimport BLOCK, Plan
+
+
+cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
+                             Team* team) noexcept nogil:
+    """A: normals, or an orthonormal frame of the larger of the two spaces."""
+    cdef const Plan* plan = asked.plans[layer]
+    cdef int64_t n = asked.widths[layer + 1]
+    cdef int j
+    if plan.haar:
+        n = max(n, asked.widths[layer])
+    if draw_frame(plan, layer + 1, at.trial, lanes.VP_WEIGHTS, a, 0, asked.columns, n, False,
+                  team):
+        return lanes.VP_CALLBACK
+    if plan.haar:
+        orthogonalise(a, asked.columns, n, at.r_d, at.inverse_d, at.room, team)
+        for j in range(asked.columns):
+            scale(column(a, j), at.inverse_d[j], n, team)
+    return lanes.VP_OK
+
+
+cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
+                          double* part) noexcept nogil:
+    """z = A weight + bias share + skip share z_before"""
+    cdef Pass* of = <Pass*> what
+    cdef State* at = of.at
+    cdef int c = of.asked.columns, done = 0, n, j, i
+    cdef int64_t start
+    cdef double* z
+    while done < units:
+        n = min(units - done, 512)
+        start = block * BLOCK + done
+        for j in range(c):
+            z = column(at.z, j) + start
+            for i in range(padded_to_group(n)):
+                z[i] = 0.0
+            lanes.vp_add_columns(z, at.a.at + start, at.a.stride, j + 1, at.weight + j * c, n)
+            if at.bias_share[j] != 0.0:
+                for i in range(n):
+                    z[i] += at.bias_share[j] * at.bias[start + i]
+            if at.skip_share[j] != 0.0:
+                for i in range(n):
+                    z[i] += at.skip_share[j] * column(at.before, j)[start + i]
+        done += n
+    return 0
+
+
+cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Team* team) noexcept nogil:
+    """The pre-activations of a layer that has been composed, A being drawn."""
+    cdef const Plan* plan = asked.plans[layer]
+    cdef int64_t units = asked.widths[layer + 1]
+    cdef Frame bias
+    cdef Pass of
+    cdef int j
+    if plan.log_bias[layer] != lanes.VP_NEVER:
+        bias.at, bias.stride = at.bias, 0
+        if draw_frame(plan, layer + 1, at.trial, lanes.VP_BIAS, bias, 0, 1, units,
+                      plan.uniform_bias, team):
+            return lanes.VP_CALLBACK
+    of.asked, of.at = asked, at
+    each_block(form_task, &of, units, team, 0)
+    if asked.post:
+        find_sample(asked, at, units, True, team)
+        find_norms(asked, at, units, team)
+        each_block(normalise_task, &of, units, team, 0)
+        for j in range(asked.columns - 1, -1, -1):
+            if j >= asked.inputs:
+                at.log_z[j] -= at.log_z[0]
+            elif at.differs[j]:
+                at.log_z[j] = at.log_ratio[j]
+            elif at.log_z[j] != lanes.VP_NEVER:
+                at.log_z[j] = 0.0
+        find_units(asked, at)
+    return lanes.VP_OK
+
+
+cdef inline void climb(State* at, Frame x, int first, int count, double* logs, int64_t n,
+                       double* stretch, Team* team) noexcept nogil:
+    """Make `count` columns orthonormal, and add ln R_ii^2 to the stretch."""
+    cdef Frame these
+    cdef double* r = at.r_d
+    cdef int j
+    these.at, these.stride = column(x, first), x.stride
+    orthogonalise(these, count, n, r, at.inverse_d, at.room, team)
+    for j in range(count):
+        if at.inverse_d[j] == 0.0:
+            stretch[j] = lanes.VP_NEVER
+            logs[first + j] = 0.0
+        else:
+            stretch[j] += 2.0 * (lanes.vp_log(r[j * count + j]) + logs[first + j])
+            logs[first + j] = -0.5 * lanes.vp_log(<double> n)
+        scale(column(these, j), at.inverse_d[j] * sqrt(<double> n), n, team)
