@@ -147,6 +147,13 @@ cdef inline void fill_mask(const Pass* of, int64_t block, int input, int done, i
     lanes.vp_mask(hand.one.words, <uint64_t> whole, 1.0 / of.asked.keep, hand.mask, n)
 
 
+cdef inline void add_ratio(const double* parent, double ratio, const double* difference,
+                           double* out, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        out[i] = parent[i] + ratio * difference[i]
+
+
 cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                               double* part) noexcept nogil:
     """phi of every input; differences of activations; tangents times phi'; sums."""
@@ -157,10 +164,8 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
     cdef int64_t start = block * BLOCK
     cdef Work one = hand.one     # buffers of one input
     cdef lanes.vp_sums* sums = hand.sums
-    cdef const double* z
-    cdef const double* e        # a difference as phi sees it
-    cdef double* raw            # the input's value
-    cdef double* seen           # the same as phi sees it
+    cdef double* z
+    cdef double* e              # a difference as phi sees it
     cdef double* out
     memset(sums, 0, asked.inputs * sizeof(lanes.vp_sums))
     while done < units:
@@ -172,48 +177,55 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
             parent = asked.parent[j] if j < asked.inputs else 0
             e = z
             if of.normalise:
-                normalise(of, j, z, hand.seen + parent * cap, n, hand.normal)
                 e = hand.normal
+                if j < asked.inputs and not at.differs[j]:
+                    e = hand.seen + j * cap
+                normalise(of, j, z, hand.seen_of[parent], n, e)
             if j >= asked.inputs:
                 for i in range(n):
                     out[i] = hand.d[i] * e[i]
             else:
-                raw = hand.raw + j * cap
-                seen = hand.seen + j * cap if of.normalise else raw
-                one.h = hand.h + j * cap
-                one.d = hand.d + j * cap
-                for i in range(n):
-                    raw[i] = z[i]
-                    seen[i] = e[i]
+                hand.raw_of[j] = z
+                hand.seen_of[j] = e
                 if at.differs[j]:
-                    for i in range(n):
-                        raw[i] = hand.raw[parent * cap + i] + at.ratio[j] * z[i]
-                        if of.normalise:
-                            seen[i] = hand.seen[parent * cap + i] + at.ratio[j] * e[i]
+                    hand.raw_of[j] = hand.raw + j * cap
+                    add_ratio(hand.raw_of[parent], at.ratio[j], z, hand.raw_of[j], n)
+                    hand.seen_of[j] = hand.raw_of[j]
+                    if of.normalise:
+                        hand.seen_of[j] = hand.seen + j * cap
+                        add_ratio(hand.seen_of[parent], at.ratio[j], e, hand.seen_of[j], n)
                 for i in range(n, padded):
-                    raw[i] = 0.0
-                    seen[i] = 0.0
-                if evaluate(of.plan, of.regime + j, seen, &one,
+                    hand.seen_of[j][i] = 0.0
+                # the activations of an input that is no difference are its column of h
+                one.h = hand.h + j * cap if at.differs[j] else out
+                one.d = hand.d + j * cap
+                hand.h_of[j] = one.h
+                if evaluate(of.plan, of.regime + j, hand.seen_of[j], &one,
                             n if of.plan.callback != NULL else padded):
                     return 1
                 if asked.keep < 1.0:
                     fill_mask(of, block, j, done, n, hand)
                     for i in range(n):
                         one.h[i] *= hand.mask[i]
-                lanes.vp_add(sums + j, raw, one.h, one.d, n, of.regime[j].threshold)
+                lanes.vp_add(sums + j, hand.raw_of[j], one.h, one.d, n, of.regime[j].threshold)
                 if asked.keep < 1.0:
                     for i in range(n):
                         one.d[i] *= hand.mask[i]
                 if at.differs[j] and asked.keep == 1.0:
-                    lanes.vp_difference(e, hand.h + parent * cap, hand.d + parent * cap, one.h,
+                    lanes.vp_difference(e, hand.h_of[parent], hand.d + parent * cap, one.h,
                                         one.d, of.per_step[j], of.small[j], out, n)
-                else:
+                elif at.differs[j]:
                     for i in range(n):
                         out[i] = one.h[i]
+                if hand.tally != NULL and not of.keeps_slopes:
+                    lanes.vp_count(hand.tally, 0, asked.depth, of.layer, hand.raw_of[j],
+                                   at.log_z[at.root[j]], n)
+                    lanes.vp_count(hand.tally, 1, asked.depth, of.layer, one.h,
+                                   0.5 * of.regime[j].log_unit, n)
                 if of.keeps_slopes:
                     for i in range(n):
                         column(at.slope, j)[start + done + i] = one.d[i]
-                        column(at.value, j)[start + done + i] = seen[i]
+                        column(at.value, j)[start + done + i] = hand.seen_of[j][i]
             for i in range(n, padded):
                 out[i] = 0.0
         done += n

@@ -38,7 +38,6 @@ cdef struct Asked:
     int norm
     bint post
     double keep
-    int bins                # of histograms; 0: none
 
 
 # Where a trial stands; c columns, b inputs, d gradients

@@ -375,6 +375,9 @@ cdef int64_t equip(const Asked* asked, Hand* hand, int capacity, double* room) n
     hand.seen = take(&room, asked.inputs * pitch)
     hand.h = take(&room, asked.inputs * pitch)
     hand.d = take(&room, asked.inputs * pitch)
+    hand.raw_of = <double**> take(&room, asked.inputs)
+    hand.seen_of = <double**> take(&room, asked.inputs)
+    hand.h_of = <double**> take(&room, asked.inputs)
     return room - begin
 
 
@@ -393,13 +396,15 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
         int64_t first_trial, int tangents, int cotangents, int threads, bint wide,
         double[:, :, :, ::1] rows, int64_t[:, ::1] died, double[:, :, :] gaps,
         double[:, :, :] kernel_gaps, double[:, :, ::1] gradient, double[:, :, ::1] sum_gradient,
-        double[:, :, ::1] tangent, double[:, :, ::1] adjoint, int[::1] status,
-        int64_t[::1] stopped_at):
+        double[:, :, ::1] tangent, double[:, :, ::1] adjoint, double[::1] edges,
+        int64_t[:, :, :, ::1] counts, int64_t[:, :, ::1] exponents, int64_t[:, :, :, ::1] outside,
+        int[::1] status, int64_t[::1] stopped_at):
     """Trials first_trial on, up and, where `gradient` has layers, back.
 
     ``which`` says which holder is the plan of a layer; ``x`` holds inputs or differences to their
     ``parent`` in units of e^``log_x``, padded with zeros; ``rows`` is (6, trials, inputs, depth),
-    the others (trials, number, depth). A trial that fails leaves its status and layer.
+    the others (trials, number, depth). Each thread counts into its own ``counts`` (threads, 2,
+    depth, bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial that fails leaves its status and layer.
     """
     cdef Asked asked
     cdef Results to
@@ -450,9 +455,11 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     cdef State* states = <State*> calloc(workers, sizeof(State))
     cdef Hand* hands = <Hand*> calloc(threads, sizeof(Hand))
     cdef Team* teams = <Team*> calloc(workers, sizeof(Team))
+    cdef lanes.vp_tally* tallies = <lanes.vp_tally*> calloc(threads, sizeof(lanes.vp_tally))
     cdef Plan** plans = <Plan**> malloc(asked.depth * sizeof(Plan*))
     try:
-        if room == NULL or states == NULL or hands == NULL or teams == NULL or plans == NULL:
+        if (room == NULL or states == NULL or hands == NULL or teams == NULL or plans == NULL
+                or tallies == NULL):
             raise MemoryError("no memory for the engine's vectors")
         for layer in range(asked.depth):
             holder = holders[which[layer]]
@@ -460,6 +467,13 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
         asked.plans = plans
         for thread in range(threads):
             equip(&asked, hands + thread, capacity, room + workers * each + thread * hand_size)
+            if counts.shape[3]:
+                tallies[thread].bins = counts.shape[3]
+                tallies[thread].edges = &edges[0] if edges.shape[0] else NULL
+                tallies[thread].counts = &counts[thread, 0, 0, 0]
+                tallies[thread].exponents = &exponents[thread, 0, 0]
+                tallies[thread].outside = &outside[thread, 0, 0, 0]
+                hands[thread].tally = tallies + thread
         for thread in range(workers):
             lay_out(&asked, states + thread, stride, room + thread * each)
             teams[thread].hands = hands if wide else hands + thread
@@ -478,4 +492,5 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
         free(states)
         free(hands)
         free(teams)
+        free(tallies)
         free(plans)

@@ -60,7 +60,8 @@ static double vp_sum(const double *x, int n)
 
 /* The difference of two activations over that of their pre-activations, e = z_c - z_p in units in
  * which it is of order 1. Far below rounding it is the mean slope times e, except over a kink or a
- * jump, which shows by the slopes' answer being wrong; `per_step` is 1 over the unit of e. */
+ * jump, which shows by the slopes' answer being wrong; `per_step` is 1 over the unit of e, or 0 where
+ * no float64 lies between the two. */
 static void vp_difference(const double *restrict e, const double *restrict hp,
                           const double *restrict dp, const double *restrict hc,
                           const double *restrict dc, double per_step, int small,
@@ -75,7 +76,7 @@ static void vp_difference(const double *restrict e, const double *restrict hp,
         const double direct = (hc[i] - hp[i]) * per_step;
         const double slope = 0.5 * (dp[i] + dc[i]) * e[i];
         const double noise = 1e-13 * (vp_abs(hc[i]) + vp_abs(hp[i])) * per_step;
-        out[i] = vp_abs(direct - slope) > noise ? direct : slope;
+        out[i] = per_step > 0.0 && vp_abs(direct - slope) > noise ? direct : slope;
     }
 }
 

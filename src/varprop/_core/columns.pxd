@@ -20,14 +20,18 @@ cdef struct Frame:
 # One thread's buffers: those of one input, and, of `capacity` units, of each
 cdef struct Hand:
     Work one
-    double* raw             # an input's pre-activations
+    double* raw             # each input's pre-activations
     double* seen            # the same as phi sees them
     double* h
     double* d
+    double** raw_of         # where an input's pre-activations are: in raw, or where they came from
+    double** seen_of
+    double** h_of
     double* normal
     double* mask
     lanes.vp_stream* masks
     lanes.vp_sums* sums
+    lanes.vp_tally* tally   # NULL: no histogram
 
 
 # Who works on a trial: threads, their buffers, and room for what each block adds up
@@ -157,7 +161,9 @@ cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double*
     before it to rounding gets R_jj = 0 and inverse 0.
     """
     cdef int i, j, turn
-    cdef double before, square
+    cdef double before, square, after
+    cdef Frame these
+    these.stride = 0
     memset(r, 0, count * count * sizeof(double))
     for j in range(count):
         dots(x, j + 1, column(x, j), n, team, room)
@@ -169,11 +175,13 @@ cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double*
                 r[j * count + i] += inverse[i] * room[i]
                 room[i] *= -inverse[i] * inverse[i]
             add_columns(column(x, j), x, j, room, n, team)
-            dots(x, j + 1, column(x, j), n, team, room)
-            if room[j] >= 0.25 * square:
-                square = room[j]
+            these.at = column(x, j)
+            dots(these, 1, these.at, n, team, &after)
+            if turn == 1 or after >= 0.25 * square:
+                square = after
                 break
-            square = room[j]
+            dots(x, j + 1, column(x, j), n, team, room)
+            square = after
         inverse[j] = 0.0
         if square > 1e-26 * before:
             r[j * count + j] = sqrt(square)

@@ -1,7 +1,7 @@
 # What the engines use of the C headers.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef extern from "columns.h" nogil:
+cdef extern from "tally.h" nogil:
     enum:
         VP_GROUP
         VP_GROUP_SINGLE
@@ -109,3 +109,13 @@ cdef extern from "columns.h" nogil:
     void vp_difference(const double* e, const double* hp, const double* dp, const double* hc,
                        const double* dc, double per_step, int small, double* out, int n) noexcept
     void vp_mask(const uint64_t* words, uint64_t below, double kept, double* mask, int n) noexcept
+
+    ctypedef struct vp_tally:
+        int bins
+        const double* edges
+        int64_t* counts
+        int64_t* exponents
+        int64_t* outside
+
+    void vp_count(const vp_tally*, int which, int64_t depth, int64_t layer, const double* v,
+                  double log, int n) noexcept
