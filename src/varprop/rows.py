@@ -127,6 +127,17 @@ class Rows:
             return 0
         return 1 if self.log_tangent.ndim == 2 else self.log_tangent.shape[1]
 
+    def of_input(self, number: int) -> Rows:
+        """The rows of one input alone; tangents are those of the first."""
+        arrays = {}
+        for name in self.names:
+            if name in GAPS or (name in TANGENTS and number):
+                continue
+            array = getattr(self, name)
+            of_all = name in TANGENTS or self.inputs == 1
+            arrays[name] = array if of_all else array[:, number]
+        return Rows(**arrays)
+
     def __repr__(self) -> str:
         trials, layers = self.shape
         inputs = f" x {self.inputs} inputs" if self.inputs > 1 else ""
