@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .statistic import FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class Lyapunov:
-    """Leading exponents over a network's depth, in descending order of their tangents.
+def exponents(log_growth: FloatArray, layers: int) -> np.ma.MaskedArray:
+    """Half the logarithmic growth per layer of every tangent of every trial.
 
     Parameters
     ----------
-    trials : masked array, shape (trials, tangents)
-        Half the logarithmic growth of each tangent, per layer; masked where its direction was
-        lost exactly (the exponent is -inf).
+    log_growth : array, shape (trials, tangents) or (trials,)
+        ln of the mean-square growth; -inf where a direction was lost.
+    layers : int
+        How many it grew through.
+
+    Returns
+    -------
+    masked array, shape (trials, tangents)
+        Masked where the direction was lost: the exponent is -inf there.
+
+    Raises
+    ------
+    ValueError
+        When there are no layers.
 
     Examples
     --------
-    >>> l = Lyapunov.of(np.log([[16.0], [4.0]]), 2)
-    >>> l.mean.data.round(6), l.stderr.data.round(6)
-    (array([0.519860]), array([0.173287]))
+    >>> exponents(np.array([[4.0, -np.inf]]), 2)
+    masked_array(data=[[1.0, --]],
+                 mask=[[False,  True]],
+           fill_value=1e+20)
     """
+    if layers < 1:
+        raise ValueError("a network of one layer has none on the way back to grow through")
+    log = log_growth.reshape(len(log_growth), -1) / (2 * layers)
+    lost = np.isneginf(log)
+    return np.ma.MaskedArray(np.where(lost, 0.0, log), mask=lost)
 
-    trials: np.ma.MaskedArray
 
-    @classmethod
-    def of(cls, log_growth: FloatArray, layers: int) -> Lyapunov:
-        """Of ln of the mean-square growth over so many layers, (trials,) or (trials, tangents).
+def mean(of_trials: np.ma.MaskedArray) -> np.ma.MaskedArray:
+    """Mean over trials, (tangents,); masked where a direction was lost in any of them."""
+    lost = np.ma.getmaskarray(of_trials).any(axis=0)
+    return np.ma.MaskedArray(of_trials.data.mean(axis=0), mask=lost)
 
-        Raises
-        ------
-        ValueError
-            When there are no layers to grow through.
-        """
-        if layers < 1:
-            raise ValueError("a network of one layer has none on the way back to grow through")
-        log = log_growth.reshape(len(log_growth), -1) / (2 * layers)
-        lost = np.isneginf(log)
-        return cls(np.ma.MaskedArray(np.where(lost, 0.0, log), mask=lost))
 
-    @property
-    def mean(self) -> np.ma.MaskedArray:
-        """Mean over trials, (tangents,); masked where a direction was lost in any of them."""
-        lost = np.ma.getmaskarray(self.trials).any(axis=0)
-        return np.ma.MaskedArray(self.trials.data.mean(axis=0), mask=lost)
-
-    @property
-    def stderr(self) -> np.ma.MaskedArray:
-        """Standard error of `mean`; needs two trials."""
-        count = len(self.trials)
-        if count < 2:
-            raise ValueError("one trial has no standard error; use trials >= 2")
-        lost = np.ma.getmaskarray(self.trials).any(axis=0)
-        error = self.trials.data.std(axis=0, ddof=1) / np.sqrt(count)
-        return np.ma.MaskedArray(error, mask=lost)
+def stderr(of_trials: np.ma.MaskedArray) -> np.ma.MaskedArray:
+    """Standard error of `mean`; needs two trials."""
+    count = len(of_trials)
+    if count < 2:
+        raise ValueError("one trial has no standard error; use trials >= 2")
+    lost = np.ma.getmaskarray(of_trials).any(axis=0)
+    return np.ma.MaskedArray(of_trials.data.std(axis=0, ddof=1) / np.sqrt(count), mask=lost)

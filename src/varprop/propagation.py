@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import pair_statistics
+from . import lyapunov, pair_statistics
 from .histogram import Histogram
-from .lyapunov import Lyapunov
 from .network import Network
 from .pairs import pairs_of
 from .rows import Rows, counted
@@ -267,16 +266,12 @@ class Propagation:
         log = self._log_gradient
         if self.rows.log_sum_gradient is not None:
             log = self.rows.log_sum_gradient
-        if self.network.residual is None:
+        depth, residual = self.network.depth, self.network.residual
+        if residual is None:
             return log
-        branch = np.full(self.network.depth, 2 * np.log(abs(self._branch)))
+        branch = np.full(depth, 2 * np.log(abs(residual.factor(depth))))
         branch[0] = 0.0  # the first layer reads the input and has no branch
         return log + branch
-
-    @property
-    def _branch(self) -> float:
-        residual = self.network.residual
-        return 1.0 if residual is None else residual.factor(self.network.depth)
 
     @cached_property
     def gap(self) -> LayerStatistic:
@@ -318,17 +313,39 @@ class Propagation:
         """The same of cotangents, from the last layer back to each."""
         return LayerStatistic("adjoint", self._measured_tangents("log_adjoint"))
 
-    @cached_property
-    def lyapunov(self) -> Lyapunov:
-        """Leading exponents: half the logarithmic growth of the tangents per layer."""
-        depth = self.network.depth
-        return Lyapunov.of(self._measured_tangents("log_tangent")[..., -1], depth)
+    @property
+    def lyapunov(self) -> np.ma.MaskedArray:
+        """Leading exponents, (tangents,): mean of half the tangents' ln growth per layer.
 
-    @cached_property
-    def lyapunov_adjoint(self) -> Lyapunov:
-        """The same by the cotangents on their way back, from the last layer to the first."""
-        log = self._measured_tangents("log_adjoint")[..., 0]
-        return Lyapunov.of(log, self.network.depth - 1)
+        Masked where a direction was lost, for it is -inf there; `lyapunov_adjoint` is the same
+        by cotangents, from the last layer back to the first.
+        """
+        return lyapunov.mean(self._exponents)
+
+    @property
+    def lyapunov_stderr(self) -> np.ma.MaskedArray:
+        """Standard error of `lyapunov`."""
+        return lyapunov.stderr(self._exponents)
+
+    @property
+    def lyapunov_adjoint(self) -> np.ma.MaskedArray:
+        """The exponents of `lyapunov` by cotangents that are pulled back."""
+        return lyapunov.mean(self._adjoint_exponents)
+
+    @property
+    def lyapunov_adjoint_stderr(self) -> np.ma.MaskedArray:
+        """Standard error of `lyapunov_adjoint`."""
+        return lyapunov.stderr(self._adjoint_exponents)
+
+    @property
+    def _exponents(self) -> np.ma.MaskedArray:
+        log = self._measured_tangents("log_tangent")
+        return lyapunov.exponents(log[..., -1], self.network.depth)
+
+    @property
+    def _adjoint_exponents(self) -> np.ma.MaskedArray:
+        log = self._measured_tangents("log_adjoint")
+        return lyapunov.exponents(log[..., 0], self.network.depth - 1)
 
     def _measured_tangents(self, name: str) -> FloatArray:
         log = getattr(self.rows, name)
