@@ -179,7 +179,9 @@ def _real(name: str, value: Any) -> FloatArray:
             raise TypeError
         return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be an array of real numbers, got {str(value)[:60]!r}") from None
+        raise TypeError(
+            f"{name} must be an array of real numbers, got {str(value)[:60]!r}"
+        ) from None
 
 
 def _require_finite(name: str, array: FloatArray) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def of_layers(propagation: Propagation) -> pandas.DataFrame:
     """One line per trial, input and layer: see `Propagation.to_pandas`."""
-    pandas = _pandas()
+    frame = _pandas().DataFrame
     rows, inputs = propagation.rows, propagation.inputs
     trials, layers = rows.shape
     shape = (trials, inputs, layers)
@@ -40,19 +40,21 @@ def of_layers(propagation: Propagation) -> pandas.DataFrame:
     died = rows.died.reshape(trials, inputs, 1)
     layer = np.arange(1, layers + 1)
     columns["dead"] = ((died > 0) & (layer >= died)).ravel()
-    return pandas.DataFrame(columns)
+    made: pandas.DataFrame = frame(columns)
+    return made
 
 
 def of_pairs(propagation: Propagation) -> pandas.DataFrame:
     """One line per trial, pair and layer: see `Propagation.to_pandas`."""
-    pandas = _pandas()
+    frame = _pandas().DataFrame
     if propagation.inputs == 1:
         raise ValueError("there is one input, so there are no pairs")
     one, other = zip(*propagation.pairs, strict=True)
     columns = _index(propagation, ["input", "other"], [one, other])
     for name in GAPS:
         columns[name] = _missing_if_zero(getattr(propagation.rows, name).ravel())
-    return pandas.DataFrame(columns)
+    made: pandas.DataFrame = frame(columns)
+    return made
 
 
 def _index(propagation: Propagation, names: list[str], between: list[Any]) -> dict[str, Any]:

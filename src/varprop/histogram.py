@@ -92,12 +92,12 @@ class Counts:
     @property
     def bins(self) -> int:
         """Number of bins."""
-        return self.counts.shape[1]
+        return int(self.counts.shape[1])
 
     @property
     def depth(self) -> int:
         """Number of layers."""
-        return self.counts.shape[0]
+        return int(self.counts.shape[0])
 
     @property
     def totals(self) -> IntArray:
@@ -119,7 +119,8 @@ class Counts:
         if self.exponents is None:
             assert self.fixed is not None
             return self.fixed
-        return (np.arange(self.bins + 1) - self.bins / 2) * self._width(row)
+        edges: FloatArray = np.arange(self.bins + 1, dtype=np.float64) - self.bins // 2
+        return edges * self._width(row)
 
     def density(self, layer: int) -> FloatArray:
         """Share of a layer's values in each bin, over the bin's width; shape (bins,).

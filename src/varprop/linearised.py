@@ -140,7 +140,8 @@ class Ladder:
         self._log[:left] += 2 * np.log(grown[:left]) + scale
         self._log[left:] = -np.inf
         self.columns = (q[:, np.newaxis, :left], np.zeros((1, 1)))
-        return self._log - np.log(len(matrix))
+        stretch: FloatArray = self._log - np.log(len(matrix))
+        return stretch
 
 
 def _columns(w: FloatArray, v: FloatArray) -> FloatArray:

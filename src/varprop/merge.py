@@ -69,6 +69,9 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
             for name in left.rows.names
         }
     )
+    histogram = left.histogram
+    if histogram is not None and right.histogram is not None:
+        histogram += right.histogram
     keys = dict.fromkeys((*left.provenance, *right.provenance))
     provenance = {
         key: " and ".join(
@@ -80,7 +83,7 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
         rows=rows,
         ranges=_joined(ranges),
         provenance=provenance,
-        histogram=None if left.histogram is None else left.histogram + right.histogram,
+        histogram=histogram,
         **{name: getattr(left, name) for name in _SAME},
     )
 
@@ -91,7 +94,9 @@ def _require_same_measures(left: Propagation, right: Propagation) -> None:
     if "log_gradient" in differ:
         raise ValueError("can't merge: one of them has gradients (backward=True), the other none")
     if differ:
-        raise ValueError(f"can't merge: one of them has {' and '.join(sorted(differ))}, the other none")
+        raise ValueError(
+            f"can't merge: one of them has {' and '.join(sorted(differ))}, the other none"
+        )
     for name in left.rows.names:
         ours, theirs = (np.shape(getattr(p.rows, name))[1:] for p in (left, right))
         if ours != theirs:

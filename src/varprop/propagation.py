@@ -271,7 +271,8 @@ class Propagation:
             return log
         branch = np.full(depth, 2 * np.log(abs(residual.factor(depth))))
         branch[0] = 0.0  # the first layer reads the input and has no branch
-        return log + branch
+        with_branch: FloatArray = log + branch
+        return with_branch
 
     @cached_property
     def gap(self) -> LayerStatistic:

@@ -127,13 +127,12 @@ def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[L
         if network.keep < 1:
             mask = (rng.random((inputs, units)) < network.keep).T / network.keep
             values, slopes = values * mask, slopes * mask
-        layers.append(
-            Linearised(slopes, log_slope, branch * gains[layer], skip, pre, post)
-        )
+        layers.append(Linearised(slopes, log_slope, branch * gains[layer], skip, pre, post))
         for tally, (v, log) in zip(tallies, (z, (values, log_unit)), strict=False):
             for b in range(inputs):
                 tally.add(layer, v[:, b], float(log[b]))
-        along, (unit_h, log_a) = normalised(*z), normalised(values)
+        along = z if post else normalised(*z)
+        unit_h, log_a = normalised(values)
         dead = np.isneginf(log_a)
         h = unit_h, np.where(dead, -np.inf, log_a + np.where(dead, 0.0, log_unit))
         found["log_preactivation"][:, layer], found["log_activation"][:, layer] = along[1], h[1]

@@ -51,7 +51,7 @@ def simulate(
     backward: bool | None = None,
     cotangents: int | npt.ArrayLike = 1,
     tangents: int = 0,
-    histogram: bool | int | npt.ArrayLike = False,
+    histogram: bool | int | npt.ArrayLike | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Propagation:
     """Draw random networks and measure what happens to a signal in every layer.
@@ -114,7 +114,7 @@ def simulate(
         How many random orthonormal tangents of the first input are pushed forward, and cotangents
         pulled back, orthonormalised anew in every layer: the growth of perturbations and the
         leading Lyapunov exponents. At most the units of the narrowest layer.
-    histogram : bool, int or array, default False
+    histogram : bool, int or array, optional
         Count pre-activations and activations in bins, over trials and inputs: True for 64
         automatic bins, or their (even) number, or the edges of fixed ones.
     progress : callable, optional
@@ -202,7 +202,7 @@ def prepare(
     log_gap: float | None = None,
     cotangents: int | npt.ArrayLike = 1,
     tangents: int = 0,
-    histogram: bool | int | npt.ArrayLike = False,
+    histogram: bool | int | npt.ArrayLike | None = None,
 ) -> Run:
     """Everything checked, nothing begun."""
     gap = arguments.checked_log_gap(x, correlation, log_gap)
@@ -247,7 +247,6 @@ def gathered(run: Run, arrays: dict[str, npt.NDArray[Any]]) -> tuple[Rows, Histo
 def as_propagation(run: Run, rows: Rows, histogram: Histogram | None = None) -> Propagation:
     """The result, with all that it takes to make it again."""
     logs = run.log_inputs
-    given = isinstance(run.cotangents, np.ndarray)
     return Propagation(
         network=run.network,
         rows=rows,
@@ -259,7 +258,9 @@ def as_propagation(run: Run, rows: Rows, histogram: Histogram | None = None) -> 
         saturated_below=run.saturated_below,
         version=VERSION,
         provenance=provenance(),
-        cotangent_label=input_label(run.cotangents) if given else "random",
+        cotangent_label="random"
+        if isinstance(run.cotangents, int)
+        else input_label(run.cotangents),
         histogram=histogram,
     )
 

@@ -203,7 +203,8 @@ class LayerStatistic:
         """How many trials have the quantity."""
         if self._missing is None:
             return np.full(self._log.shape[1:], len(self._log), dtype=np.int64)
-        return np.count_nonzero(~self._missing, axis=0)
+        counts: npt.NDArray[np.int64] = np.count_nonzero(~self._missing, axis=0)
+        return counts
 
     def _fewer_than(self, least: int) -> npt.NDArray[np.bool_] | None:
         return None if self._missing is None else self._counts < least

@@ -165,7 +165,8 @@ def _of_values(statistic: LayerStatistic) -> dict[str, list[Any]]:
 
 
 def _none(statistic: LayerStatistic) -> np.ma.MaskedArray:
-    return np.ma.masked_all(statistic.log.shape[1:])
+    shape = statistic.log.shape[1:]
+    return np.ma.MaskedArray(np.zeros(shape), mask=np.ones(shape, dtype=bool))
 
 
 def _growth(propagation: Propagation, start: int) -> float | None:
@@ -181,8 +182,8 @@ def _gradient_growth(propagation: Propagation) -> float | None:
     """Median of ln g in the first layer (it is 0 in the last), over trials where there is any."""
     if not propagation.backward or propagation.network.depth == 1:
         return None
-    log = propagation.gradient.log.reshape(propagation.trials, -1, propagation.network.depth)
-    log = log[:, 0, 0].compressed()
+    logs = propagation.gradient.log.reshape(propagation.trials, -1, propagation.network.depth)
+    log = logs[:, 0, 0].compressed()
     return float(np.median(log)) if log.size else None
 
 

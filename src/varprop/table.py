@@ -52,7 +52,12 @@ def _layers_table(propagation: Propagation) -> str:
     """The shown layers, with as many digits and quantiles as 80 columns can hold."""
     rows = chosen_layers(propagation.network.depth) - 1
     spread = () if propagation.trials == 1 else (LOW, HIGH)
-    for digits, quantiles, shares in ((3, spread, True), (2, spread, True), (2, (), True), (2, (), False)):
+    for digits, quantiles, shares in (
+        (3, spread, True),
+        (2, spread, True),
+        (2, (), True),
+        (2, (), False),
+    ):
         columns = _columns(propagation.input(0), rows, quantiles, digits)
         columns |= _further_columns(propagation, rows, digits)
         columns = {name: cells for name, cells in columns.items() if shares or name not in SHARES}
@@ -113,15 +118,15 @@ def _medians(statistic: LayerStatistic, rows: IntArray, digits: int) -> list[str
 
 def _of_first(values: FloatArray) -> FloatArray:
     """The layers of the first cotangent, pair or tangent."""
-    return values.reshape(-1, values.shape[-1])[0]
+    first: FloatArray = values.reshape(-1, values.shape[-1])[0]
+    return first
 
 
 def header(propagation: Propagation) -> str:
     """Say what ran, in lines of at most 80 columns."""
     network = propagation.network
     which = describe_ranges(propagation.ranges)
-    first = propagation.input(0)
-    log_input = first.input_mean_square_log
+    log_input = float(np.ravel(propagation.input_mean_square_log)[0])
     inputs = f"{propagation.inputs} inputs" if propagation.inputs > 1 else "input"
     size = "mean square" if propagation.inputs == 1 else "mean square of the first"
     return "\n".join(
@@ -249,7 +254,9 @@ def _closing(propagation: Propagation, facts: Summary) -> str:
 
 def _exponents(propagation: Propagation) -> str:
     """The first few, with their standard errors."""
-    shown = ["lost" if value is None else f"{value:+.4g}" for value in propagation.lyapunov.tolist()]
+    shown = [
+        "lost" if value is None else f"{value:+.4g}" for value in propagation.lyapunov.tolist()
+    ]
     if propagation.trials > 1:
         errors = propagation.lyapunov_stderr.tolist()
         shown = [
