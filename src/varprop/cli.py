@@ -95,7 +95,7 @@ _PATH = click.Path(dir_okay=False)
     "--input",
     "input_file",
     type=click.Path(exists=True, dir_okay=False),
-    help="The signal: one row of numbers, .npy or .csv.  [default: mean square 1]",
+    help="Inputs: one row of numbers each, .npy or .csv.  [default: mean square 1]",
 )
 @click.option("--plot", "plot_file", type=_PATH, help="Draw a figure (.png, .svg, .pdf).")
 @click.option("--save", "save_file", type=_PATH, help="Save the result; varprop.load reads it.")
@@ -117,16 +117,20 @@ def simulate(
       varprop simulate --depth 50 --act tanh --scheme "normal(0.01)" --plot a.png
       varprop simulate --depth 30 --act "x*sigmoid(1.702*x)" --sigma-w 1.5
       varprop simulate --widths 784,500,500,10 --input row.csv --compare
+      varprop simulate --depth 50 --act tanh --correlation 0.5 --engine reference
       varprop simulate --depth 9 --json | jq ".layers[8].preactivation.log_median"
 
     In a .csv file # begins a comment. With --input and --width, the first
-    layer takes as many inputs as the file has numbers.
+    layer takes as many inputs as a row of the file has numbers. With several
+    rows the correlations of all pairs are measured; table, --plot and --compare
+    are of the first input.
 
     \b
     --json prints one object; ln is the natural logarithm, and null stands where
     there is no finite number (ln 0, the standard error of one network):
       varprop, engine, seed, trials, ranges, input, saturated_below: what ran
-      network: depth, width or widths (n0, n1, ...), act, scheme, sigma_b
+      network: depth, width or widths (n0, n1, ...), act, scheme, sigma_b, and
+        residual, norm, dropout where there are any
       log_input_mean_square: ln(|x|^2/n0)
       dead, first_death: networks whose units all are 0, and the first such layer
       log_growth_per_layer: of q, median over networks;
@@ -137,8 +141,16 @@ def simulate(
         variance, preactivation, activation, gradient (K, q, a, g): each
           log_median, log_p10, log_p90: ln of quantiles over networks
           log_mean, log_stderr: mean of ln over networks, its standard error
-        relative_mean (mean/rms of activations), saturated, zero (shares): each
+        gap, kernel_gap (1-c of pre-activations, and of K), tangent, adjoint
+          (growth of perturbations): the same, where measured
+        relative_mean (mean/rms of activations), saturated, zero (shares),
+          correlation (c): each
           mean, stderr: over networks
+        with several inputs, pairs, cotangents or tangents, lists of these
+      pairs: [first, second] of each pair of inputs, where there are several
+      lyapunov: exponents per layer, with --tangents
+      histogram: with --histogram, counts of each layer's bins; bin i begins at
+        (i - bins/2) 2^exponent
       comparison: with --compare, what the comparison found
     """
     from .inputs import read_input
@@ -153,9 +165,9 @@ def simulate(
     if save_file is not None:
         result.save(save_file)
         _wrote(save_file)
-    comparison = result.compare() if compare else None
+    comparison = result[0].compare() if compare else None
     if plot_file is not None:
-        _draw(result, plot_file, theory=compare)
+        _draw(result[0], plot_file, theory=compare)
     if as_json:
         import json
 
@@ -295,7 +307,9 @@ def _draw(result: Propagation, path: str, *, theory: bool) -> None:
     if theory:
         from .theory import predict
 
-        prediction = predict(result.network, log_input_mean_square=result.input_mean_square_log)
+        log_input = result.input_mean_square_log
+        assert isinstance(log_input, float)  # one input
+        prediction = predict(result.network, log_input_mean_square=log_input)
     save_figure(plot(result, prediction=prediction), path)
     _wrote(path)
 

@@ -178,6 +178,15 @@ def compare(propagation: Propagation) -> Comparison:
     from .theory import log_relative_variance, variance_map
 
     network = propagation.network
+    if propagation.inputs > 1:
+        raise ValueError(
+            f"compare() takes one input, not {propagation.inputs}; as in p[0].compare()"
+        )
+    if not network.plain:
+        raise ValueError(
+            "compare() knows networks of equal layers without skip connections, norms and "
+            f"dropout, not {network!r}"
+        )
     kinds = {"weights": network.scheme.distribution}
     if network.has_bias:
         kinds["biases"] = network.bias_distribution
@@ -250,7 +259,7 @@ def _test(name: str, sigmas: float) -> Test:
 def _recursion(propagation: Propagation, alive: npt.NDArray[np.bool_]) -> Test:
     """K must follow from the layer below to the last digits: rounding counted as one sigma."""
     network, log_a = propagation.network, propagation.rows.log_activation
-    start = np.full((propagation.trials, 1), propagation.input_mean_square_log)
+    start = np.full((propagation.trials, 1), float(np.ravel(propagation.input_mean_square_log)[0]))
     below = np.concatenate([start, log_a[:, :-1]], axis=1)
     with np.errstate(divide="ignore"):
         log_w, log_b = 2 * np.log(network.sigma_w), 2 * np.log(network.bias_std)

@@ -42,52 +42,93 @@ def choose_engine(network: Network, engine: str) -> str:
     NotImplementedError
         For laws that no engine draws yet.
     """
-    if not network.plain:
-        raise NotImplementedError(f"no engine simulates {network!r} yet")
-    law = network.scheme.distribution
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}")
-    if law not in MATRIX_FREE_LAWS + DENSE_LAWS:
-        raise NotImplementedError(
-            f"scheme {str(network.scheme)!r}: no engine draws {law} weights yet; "
-            f"the laws that can be simulated are {', '.join(MATRIX_FREE_LAWS)} and uniform"
-        )
-    if engine == "matrix-free" and law not in MATRIX_FREE_LAWS:
-        raise ValueError(
-            "engine='matrix-free' needs rotation-invariant weights "
-            f"({' or '.join(MATRIX_FREE_LAWS)}), not {law}; use engine='dense' or 'auto'"
-        )
-    if engine == "dense" and law not in DENSE_LAWS:
-        raise ValueError(
-            f"engine='dense' draws {' and '.join(DENSE_LAWS)} weights, not {law}; "
-            "use engine='matrix-free' or 'auto'"
-        )
+    for scheme in network.distinct_schemes:
+        law = scheme.distribution
+        if law not in MATRIX_FREE_LAWS + DENSE_LAWS:
+            raise NotImplementedError(
+                f"scheme {str(scheme)!r}: no engine draws {law} weights yet; "
+                f"the laws that can be simulated are {', '.join(MATRIX_FREE_LAWS)} and uniform"
+            )
+        if engine == "matrix-free" and law not in MATRIX_FREE_LAWS:
+            raise ValueError(
+                "engine='matrix-free' needs rotation-invariant weights "
+                f"({' or '.join(MATRIX_FREE_LAWS)}), not {law}; use engine='dense' or 'auto'"
+            )
+        if engine == "dense" and law not in DENSE_LAWS:
+            raise ValueError(
+                f"engine='dense' draws {' and '.join(DENSE_LAWS)} weights, not {law}; "
+                "use engine='matrix-free' or 'auto'"
+            )
     if engine == "auto":
-        return "matrix-free" if law in MATRIX_FREE_LAWS else "dense"
+        free = all(law in MATRIX_FREE_LAWS for law in network.distributions)
+        return "matrix-free" if free else "dense"
     return engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One run of an engine: everything but the network's numbers."""
 
     network: Network
     engine: str
-    x: FloatArray | None  # None: the standard input, all ones
+    x: FloatArray | None  # (inputs, n_0); None: the standard input, all ones
     first_trial: int
     trials: int
     seed: int
     threads: int
     saturated_below: float
     backward: bool
+    log_gap: float | None = None  # of the pair x, ln(1 - c) with all digits: see `pairs.pair`
+    cotangents: int | FloatArray = 1  # how many random ones, or given, (cotangents, n_L)
+    tangents: int = 0
+    histogram: int | FloatArray | None = None  # automatic bins, or the edges of fixed ones
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs."""
+        return 1 if self.x is None else len(self.x)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of inputs."""
+        return self.inputs * (self.inputs - 1) // 2
+
+    @property
+    def gradients(self) -> int:
+        """How many gradients are measured of each input."""
+        if not self.backward:
+            return 0
+        return self.cotangents if isinstance(self.cotangents, int) else len(self.cotangents)
+
+    @property
+    def sums(self) -> bool:
+        """Whether gradients with respect to the sum before a norm are measured beside."""
+        norm = self.network.norm
+        return self.backward and norm is not None and norm.place == "post"
+
+    @property
+    def needs_batch(self) -> bool:
+        """Whether more is asked than one input and one random gradient of a plain network."""
+        given = not isinstance(self.cotangents, int) or self.cotangents > 1
+        extra = self.inputs > 1 or given or self.tangents > 0 or self.histogram is not None
+        return extra or not self.network.plain
 
     @property
     def statistics(self) -> int:
         """How many numbers are measured in each layer of a trial."""
-        return len(LAYER_FIELDS) + self.backward
+        gradients = self.inputs * self.gradients * (1 + self.sums)
+        along = self.tangents * (1 + self.backward)
+        return len(LAYER_FIELDS) * self.inputs + gradients + 2 * self.pairs + along
 
     def rows(self, progress: Callable[[float], object] | None = None) -> Rows:
         """Run, in pieces small enough for Ctrl-C and progress."""
+        if self.needs_batch:
+            raise NotImplementedError(
+                "several inputs or cotangents, tangents, histograms, and networks with skip "
+                "connections, norms, dropout or layers that differ need engine='reference'"
+            )
         network, trials = self.network, self.trials
         self.require_memory()
         values = np.empty((self.statistics, trials, network.depth))
@@ -99,7 +140,7 @@ class Run:
             batch = slice(start, min(start + self._batch, trials))
             size = batch.stop - batch.start
             plan.move_to(self.first_trial + start)
-            state = np.full(size, log_input(self.x))
+            state = np.full(size, self.log_inputs[0])
             extra = self._vectors(size) if self.engine == "dense" else ()
             wide = size < self.threads and self._most_blocks >= 2 * self.threads
             segments = list(self._segments(size))
@@ -151,7 +192,7 @@ class Run:
         if self.engine == "dense":
             dense_back.backward(plan, values, *extra, *how)
         else:
-            matrix_free_back.backward(plan, values, along, log_input(self.x), *how)
+            matrix_free_back.backward(plan, values, along, self.log_inputs[0], *how)
         self._check(plan, status, stopped_at, _trouble_back)
 
     def _check(
@@ -169,6 +210,15 @@ class Run:
             raise OverflowError(
                 explain(self.network.act, int(status[trial]), int(stopped_at[trial]))
             )
+
+    @property
+    def log_inputs(self) -> tuple[float, ...]:
+        """ln(|x|^2 / n_0) of each input; 0 for the standard one."""
+        if self.x is None or self.log_gap is not None:
+            return (0.0,) * self.inputs
+        return tuple(
+            float(kernels.log_mean_square(one)) if one.any() else -math.inf for one in self.x
+        )
 
     @property
     def _cost(self) -> FloatArray:
@@ -206,7 +256,7 @@ class Run:
         """
         room = _padded(max(self.network.widths))
         signals = np.zeros((trials, room))
-        signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x)
+        signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x[0])
         return signals, np.empty((trials, self.network.depth * self.backward, room))
 
     def require_memory(self) -> None:
@@ -219,7 +269,9 @@ class Run:
             vectors += 8 * widest * 17 * self.threads
         if self.engine == "reference":
             sizes = self.network.widths
+            columns = self.inputs * (4 + self.gradients) + 4 * self.tangents
             vectors = 16 * max(a * b for a, b in pairwise(sizes))  # a matrix, and its making
+            vectors += 8 * columns * sum(sizes)
         require_memory(
             results + vectors,
             f"{self.trials} trials of depth {self.network.depth} with the {self.engine} engine",
@@ -231,13 +283,6 @@ def rows_of(values: FloatArray, died: npt.NDArray[np.int64]) -> Rows:
     """Rows from an array (statistics, trials, layers): LAYER_FIELDS, then perhaps BACKWARD."""
     fields = (*LAYER_FIELDS, BACKWARD)[: len(values)]
     return Rows(**dict(zip(fields, values, strict=True)), died=died)
-
-
-def log_input(x: FloatArray | None) -> float:
-    """ln(|x|^2 / n_0); 0 for the standard input."""
-    if x is None:
-        return 0.0
-    return float(kernels.log_mean_square(x)) if x.any() else -math.inf
 
 
 def _unit(x: FloatArray) -> FloatArray:

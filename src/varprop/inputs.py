@@ -1,4 +1,4 @@
-"""Inputs from files: one row of numbers, nothing guessed."""
+"""Inputs from files: rows of numbers, nothing guessed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ import os
 
 import numpy as np
 
+from .rows import counted
 from .statistic import FloatArray
 
 
 def read_input(path: str | os.PathLike[str]) -> FloatArray:
-    """Read the one row of numbers that a file holds.
+    """Read the rows of numbers that a file holds, one for each input.
 
     Parameters
     ----------
     path : path-like
-        A ``.npy`` file with an array of shape (n,) or (1, n), or a ``.csv`` file with one line of
-        numbers between commas; there, empty lines and all from a ``#`` on are skipped.
+        A ``.npy`` file with an array of shape (n,) or (inputs, n), or a ``.csv`` file with one
+        line of numbers between commas for each input; there, empty lines and all from a ``#`` on
+        are skipped.
 
     Returns
     -------
-    array of float64, shape (n,)
+    array of float64, shape (n,) for one input, else (inputs, n)
 
     Raises
     ------
     ValueError
-        When there is not exactly one row, or something is not a finite number; says where.
+        When there is no row, rows differ in length, or something is not a finite number; says
+        where.
     OSError
         When the file can't be read.
 
@@ -48,9 +51,11 @@ def read_input(path: str | os.PathLike[str]) -> FloatArray:
     else:
         raise ValueError(f"{name!r}: an input must be a .npy or .csv file")
     if not np.isfinite(values).all():
-        where = int(np.argmin(np.isfinite(values)))
-        raise ValueError(f"{name!r}: number {where + 1} is {values[where]}, not a finite number")
-    return values
+        row, column = (int(at[0]) for at in np.nonzero(~np.isfinite(values)))
+        which = f"row {row + 1}, " if len(values) > 1 else ""
+        value = values[row, column]
+        raise ValueError(f"{name!r}: {which}number {column + 1} is {value}, not a finite number")
+    return values[0] if len(values) == 1 else values
 
 
 def _read_npy(name: str) -> FloatArray:
@@ -61,32 +66,33 @@ def _read_npy(name: str) -> FloatArray:
         raise ValueError(f"{name!r} is not a .npy file of numbers: {error}") from None
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name!r} holds {array.dtype}, not real numbers")
-    if array.size == 0 or not (array.ndim == 1 or (array.ndim == 2 and len(array) == 1)):
+    if array.size == 0 or array.ndim not in (1, 2):
         raise ValueError(
-            f"{name!r} must hold exactly one row, shape (n,) or (1, n); its shape is {array.shape}"
+            f"{name!r} must hold one input, shape (n,), or several, shape (inputs, n); its shape "
+            f"is {array.shape}"
         )
-    return array.astype(np.float64).ravel()
+    return np.atleast_2d(array.astype(np.float64))
 
 
 def _read_csv(name: str) -> FloatArray:
-    row: list[float] | None = None
+    rows: list[list[float]] = []
     try:
         with open(name, encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 content = line.split("#", 1)[0].strip()
                 if not content:
                     continue
-                if row is not None:
+                rows.append([_number(cell, name, number) for cell in content.split(",")])
+                if len(rows[-1]) != len(rows[0]):
                     raise ValueError(
-                        f"{name!r} must hold exactly one row, its numbers separated by commas; "
-                        f"line {number} is one more"
+                        f"{name!r}: line {number} has {counted(len(rows[-1]), 'number')}, the "
+                        f"first row has {len(rows[0])}; every row is one input"
                     )
-                row = [_number(cell, name, number) for cell in content.split(",")]
     except UnicodeDecodeError:
         raise ValueError(f"{name!r} is not a text file") from None
-    if row is None:
-        raise ValueError(f"{name!r} holds no numbers; one row is needed")
-    return np.array(row)
+    if not rows:
+        raise ValueError(f"{name!r} holds no numbers; one row is needed for each input")
+    return np.array(rows)
 
 
 def _number(cell: str, name: str, line: int) -> float:

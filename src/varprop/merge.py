@@ -17,6 +17,7 @@ _SAME = (
     "input_label",
     "input_mean_square_log",
     "saturated_below",
+    "cotangent_label",
 )
 
 
@@ -53,8 +54,7 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
         ours, theirs = getattr(left, name), getattr(right, name)
         if ours != theirs:
             raise ValueError(f"can't merge: {name} differs: {ours!r} and {theirs!r}")
-    if left.rows.names != right.rows.names:
-        raise ValueError("can't merge: one of them has gradients (backward=True), the other none")
+    _require_same_measures(left, right)
     ranges = sorted(left.ranges + right.ranges)
     for (_, stop), (first, next_stop) in pairwise(ranges):
         if first < stop:
@@ -69,6 +69,9 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
             for name in left.rows.names
         }
     )
+    histogram = left.histogram
+    if histogram is not None and right.histogram is not None:
+        histogram += right.histogram
     keys = dict.fromkeys((*left.provenance, *right.provenance))
     provenance = {
         key: " and ".join(
@@ -80,8 +83,28 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
         rows=rows,
         ranges=_joined(ranges),
         provenance=provenance,
+        histogram=histogram,
         **{name: getattr(left, name) for name in _SAME},
     )
+
+
+def _require_same_measures(left: Propagation, right: Propagation) -> None:
+    """That both measured the same of every trial."""
+    differ = set(left.rows.names) ^ set(right.rows.names)
+    if "log_gradient" in differ:
+        raise ValueError("can't merge: one of them has gradients (backward=True), the other none")
+    if differ:
+        raise ValueError(
+            f"can't merge: one of them has {' and '.join(sorted(differ))}, the other none"
+        )
+    for name in left.rows.names:
+        ours, theirs = (np.shape(getattr(p.rows, name))[1:] for p in (left, right))
+        if ours != theirs:
+            raise ValueError(
+                f"can't merge: {name} has the shape {ours} in a trial of one, {theirs} of the other"
+            )
+    if (left.histogram is None) != (right.histogram is None):
+        raise ValueError("can't merge: one of them has a histogram, the other none")
 
 
 def describe_ranges(ranges: tuple[tuple[int, int], ...]) -> str:

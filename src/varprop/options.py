@@ -21,6 +21,15 @@ def _widths(
         raise click.BadParameter(f"{value!r} is not a list such as 784,1000,10") from None
 
 
+def _branch(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> float | str | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return value  # a rule such as 1/sqrt(depth), which the record checks
+
+
 def network_options(command: Command) -> Command:
     """Add the options that say which network; `network_parts` collects them."""
     for option in reversed(
@@ -40,6 +49,21 @@ def network_options(command: Command) -> Command:
             ),
             click.option("--sigma-w", type=float, help="Var W = sigma_w^2/fan_in; no --scheme."),
             click.option("--sigma-b", type=float, help="Standard deviation of the biases."),
+            click.option(
+                "--residual", metavar="BRANCH", callback=_branch,
+                help="Skip connections; factor of the branch: a number, or 1/sqrt(depth).",
+            ),
+            click.option(
+                "--skip", type=float, help="Factor of the skip connections.  [default: 1]"
+            ),
+            click.option(
+                "--norm", type=click.Choice(["layer", "rms"]), help="LayerNorm or RMSNorm."
+            ),
+            click.option(
+                "--norm-place", type=click.Choice(["pre", "post"]),
+                help="Before the activation, or of the sum.  [default: pre]",
+            ),
+            click.option("--dropout", type=float, help="Share of units that are kept."),
         )
     ):  # fmt: skip
         command = option(command)
@@ -68,6 +92,24 @@ def run_options(command: Command) -> Command:
                 "--backward/--no-backward", default=None,
                 help="Measure gradients too.  [default: yes, unless the activation jumps]",
             ),
+            click.option(
+                "--correlation", type=float, help="Two inputs with this cosine; no --input."
+            ),
+            click.option(
+                "--log-gap", type=float, help="Two inputs with this ln(1 - cosine), from -1e6."
+            ),
+            click.option(
+                "--cotangents", type=click.IntRange(min=1), default=1, show_default=True,
+                help="Random gradients to send back.",
+            ),
+            click.option(
+                "--tangents", type=click.IntRange(min=0), default=0, show_default=True,
+                help="Perturbations to follow: Lyapunov exponents.",
+            ),
+            click.option(
+                "--histogram", type=int, metavar="BINS",
+                help="Count units in so many bins (even).  [default: none]",
+            ),
         )
     ):  # fmt: skip
         command = option(command)
@@ -92,15 +134,26 @@ def network_parts(options: dict[str, Any]) -> dict[str, Any]:
     click.UsageError
         When the options don't make a network.
     """
+    from .architecture import Norm, Residual
     from .network import Network
 
-    names = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b")
+    names = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b", "dropout")
     parts = {name: options.pop(name) for name in names}
+    branch, skip = options.pop("residual"), options.pop("skip")
+    kind, place = options.pop("norm"), options.pop("norm_place")
+    if skip is not None and branch is None:
+        raise click.UsageError("--skip goes with --residual")
+    if place is not None and kind is None:
+        raise click.UsageError("--norm-place goes with --norm")
     if parts["depth"] is None:
         if parts["widths"] is None:
             raise click.UsageError("--depth is missing (or --widths, which implies it)")
         parts["depth"] = len(parts["widths"]) - 1
     try:
+        parts["residual"] = (
+            None if branch is None else Residual(branch, 1.0 if skip is None else skip)
+        )
+        parts["norm"] = None if kind is None else Norm(kind, place or "pre")
         Network(**parts)
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from None

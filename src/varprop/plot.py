@@ -63,6 +63,8 @@ def plot(
 ) -> Figure:
     """Draw the signal by depth, and below it the shares of saturated and of zero units.
 
+    Of several inputs the first; ``plot(p[1])`` draws another.
+
     Parameters
     ----------
     propagation : Propagation
@@ -143,6 +145,7 @@ def signal(
     if statistic not in _SYMBOLS:
         raise ValueError(f"statistic must be one of {', '.join(_SYMBOLS)}; got {statistic!r}")
     measured: LayerStatistic = getattr(propagation, statistic)
+    propagation = propagation.input(0)
     depth = propagation.network.depth
     at = _thinned(depth)
     layers = at + 1
@@ -210,6 +213,7 @@ def shares(propagation: Propagation, ax: Axes | None = None) -> Axes:
     '% of units'
     """
     ax = new_figure().subplots() if ax is None else ax
+    propagation = propagation.input(0)
     depth = propagation.network.depth
     at = _thinned(depth)
     lines: list[tuple[FloatArray, str, Any, str, str]] = [

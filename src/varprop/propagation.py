@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import lyapunov, pair_statistics
+from .histogram import Histogram
 from .network import Network
+from .pairs import pairs_of
 from .rows import Rows, counted
 from .statistic import FloatArray, LayerStatistic
 
@@ -31,7 +34,8 @@ class Propagation:
     """What happened to a signal in many random networks, layer by layer.
 
     `varprop.simulate` makes it. Print it for a table; add two of them to merge trials; every
-    quantity is a `LayerStatistic`.
+    quantity is a `LayerStatistic`. With several inputs or cotangents its arrays have axes for
+    them between trials and layers, and ``p[b]`` is the result of input b alone.
 
     Parameters
     ----------
@@ -45,8 +49,8 @@ class Propagation:
         Which trials these are: ascending, disjoint, none empty.
     engine : str
         "matrix-free", "dense" or "reference".
-    input_mean_square_log : float
-        ln(|x|^2 / n_0); -inf for an input that is exactly 0.
+    input_mean_square_log : float, or tuple of float
+        ln(|x|^2 / n_0), -inf for an input that is exactly 0; one for each of several inputs.
     input_label : str
         Which input: "standard", or a fingerprint of the given one (see `input_label`).
     saturated_below : float
@@ -55,6 +59,10 @@ class Propagation:
         Version of varprop that ran.
     provenance : dict
         Where it ran: versions, instruction set. Says nothing about the numbers.
+    cotangent_label : str
+        What was sent back: "random", or a fingerprint of the given cotangents.
+    histogram : Histogram, optional
+        Where pre-activations and activations lie, summed over trials and inputs.
 
     Raises
     ------
@@ -77,11 +85,13 @@ class Propagation:
     seed: int
     ranges: tuple[tuple[int, int], ...]
     engine: str
-    input_mean_square_log: float
+    input_mean_square_log: float | tuple[float, ...]
     saturated_below: float
     version: str
     input_label: str = "standard"
     provenance: Mapping[str, str] = field(default_factory=dict)
+    cotangent_label: str = "random"
+    histogram: Histogram | None = None
 
     def __post_init__(self) -> None:
         ranges = tuple((int(first), int(stop)) for first, stop in self.ranges)
@@ -95,9 +105,20 @@ class Propagation:
             raise ValueError(
                 f"rows of shape {self.rows.shape} don't fit (trials, depth) = {expected}"
             )
-        if not self.input_mean_square_log < np.inf:
+        logs = np.atleast_1d(self.input_mean_square_log)
+        if not (logs < np.inf).all():
             raise ValueError(
                 f"input_mean_square_log must be finite or -inf, got {self.input_mean_square_log}"
+            )
+        if logs.shape != (self.inputs,):
+            raise ValueError(
+                f"input_mean_square_log has {counted(logs.size, 'number')}, the rows have "
+                f"{counted(self.inputs, 'input')}"
+            )
+        if self.histogram is not None and self.histogram.depth != self.network.depth:
+            raise ValueError(
+                f"a histogram of {counted(self.histogram.depth, 'layer')} doesn't fit depth "
+                f"{self.network.depth}"
             )
         object.__setattr__(self, "ranges", ranges)
         object.__setattr__(self, "provenance", dict(self.provenance))
@@ -113,13 +134,54 @@ class Propagation:
         return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in self.ranges])
 
     @property
+    def inputs(self) -> int:
+        """How many inputs every network was given."""
+        return self.rows.inputs
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The pairs of inputs, in the order of their axis."""
+        return pairs_of(self.inputs)
+
+    def input(self, number: int) -> Propagation:
+        """The result of one input alone, numbered from 0; also ``p[number]``.
+
+        Tangents belong to the first input; histograms, to all together, are left out.
+
+        Raises
+        ------
+        IndexError
+            When there is no such input.
+        """
+        if not 0 <= number < self.inputs:
+            raise IndexError(f"input {number} of {self.inputs}: they are numbered from 0")
+        if self.inputs == 1:
+            return self
+        logs = self.input_mean_square_log
+        return replace(
+            self,
+            rows=self.rows.of_input(number),
+            input_mean_square_log=logs[number] if isinstance(logs, tuple) else logs,
+            input_label=f"number {number} of {self.input_label}",
+            histogram=None,
+        )
+
+    def __getitem__(self, number: int) -> Propagation:
+        """The result of one input alone."""
+        return self.input(number)
+
+    @property
     def dead(self) -> int:
-        """How many networks died: all units exactly 0 in a layer, with no way back."""
-        return int(np.count_nonzero(self.rows.died))
+        """How many networks died: all units exactly 0 in a layer, with no way back.
+
+        Of several inputs, all: a network in which one of them lives is not counted.
+        """
+        died = self.rows.died.reshape(self.trials, -1) > 0
+        return int(np.count_nonzero(died.all(axis=1)))
 
     @property
     def died(self) -> npt.NDArray[np.int64]:
-        """First dead layer of every trial, 0 where the network lives."""
+        """First dead layer of every trial (and input), 0 where the network lives."""
         return self.rows.died
 
     @cached_property
@@ -176,24 +238,122 @@ class Propagation:
     @cached_property
     def weight_gradient(self) -> LayerStatistic:
         """Squared norm of the gradient with respect to a layer's weight matrix."""
-        below = np.empty_like(self.rows.log_activation)
-        below[:, 0] = self.input_mean_square_log
-        below[:, 1:] = self.rows.log_activation[:, :-1]
+        activation = self.rows.log_activation
+        below = np.empty_like(activation)
+        below[..., 0] = self.input_mean_square_log
+        below[..., 1:] = activation[..., :-1]
+        log = self._log_sum_gradient
+        if log.ndim > below.ndim:  # several cotangents read the same activations
+            below = below[..., np.newaxis, :]
         log_fans = np.log(np.array(self.network.widths, dtype=np.float64))
-        log = self._log_gradient + below + log_fans[1:] + log_fans[:-1]
-        return LayerStatistic("weight_gradient", log)
+        return LayerStatistic("weight_gradient", log + below + log_fans[1:] + log_fans[:-1])
 
     @cached_property
     def bias_gradient(self) -> LayerStatistic:
         """Squared norm of the gradient with respect to a layer's biases."""
         log_units = np.log(np.array(self.network.widths[1:], dtype=np.float64))
-        return LayerStatistic("bias_gradient", self._log_gradient + log_units)
+        return LayerStatistic("bias_gradient", self._log_sum_gradient + log_units)
 
     @property
     def _log_gradient(self) -> FloatArray:
         if self.rows.log_gradient is None:
             raise ValueError("no gradient was measured: simulate with backward=True")
         return self.rows.log_gradient
+
+    @property
+    def _log_sum_gradient(self) -> FloatArray:
+        """ln of the mean square of the gradient with respect to W h + b."""
+        log = self._log_gradient
+        if self.rows.log_sum_gradient is not None:
+            log = self.rows.log_sum_gradient
+        depth, residual = self.network.depth, self.network.residual
+        if residual is None:
+            return log
+        branch = np.full(depth, 2 * np.log(abs(residual.factor(depth))))
+        branch[0] = 0.0  # the first layer reads the input and has no branch
+        with_branch: FloatArray = log + branch
+        return with_branch
+
+    @cached_property
+    def gap(self) -> LayerStatistic:
+        """1 - c, c the cosine of two inputs' pre-activations, for every pair.
+
+        Its logarithms hold however close the inputs are; masked in them where the two are
+        identical (1 - c is exactly 0), and everywhere where one is 0 and has no direction.
+        """
+        return pair_statistics.gap("gap", self.rows.log_gap)
+
+    @cached_property
+    def kernel_gap(self) -> LayerStatistic:
+        """1 minus the cosine of the kernel: K_ab over the root of K_aa K_bb, given the layer below.
+
+        Masked as `gap`.
+        """
+        return pair_statistics.gap("kernel_gap", self.rows.log_kernel_gap)
+
+    @cached_property
+    def correlation(self) -> LayerStatistic:
+        """c: cosine of two inputs' pre-activations, for every pair."""
+        return pair_statistics.correlation(self.rows.log_gap)
+
+    @cached_property
+    def kernel(self) -> LayerStatistic:
+        """K_ab of all inputs, given the layer below: axes (trials, inputs, inputs, layers)."""
+        return pair_statistics.kernel(self.rows.log_variance, self.rows.log_kernel_gap)
+
+    @cached_property
+    def tangent(self) -> LayerStatistic:
+        """Mean-square growth of the first input's tangents from the input to each layer.
+
+        Of the first tangent; of further ones, the growth of what is orthogonal to those before.
+        """
+        return LayerStatistic("tangent", self._measured_tangents("log_tangent"))
+
+    @cached_property
+    def adjoint(self) -> LayerStatistic:
+        """The same of cotangents, from the last layer back to each."""
+        return LayerStatistic("adjoint", self._measured_tangents("log_adjoint"))
+
+    @property
+    def lyapunov(self) -> np.ma.MaskedArray:
+        """Leading exponents, (tangents,): mean of half the tangents' ln growth per layer.
+
+        Masked where a direction was lost, for it is -inf there; `lyapunov_adjoint` is the same
+        by cotangents, from the last layer back to the first.
+        """
+        return lyapunov.mean(self._exponents)
+
+    @property
+    def lyapunov_stderr(self) -> np.ma.MaskedArray:
+        """Standard error of `lyapunov`."""
+        return lyapunov.stderr(self._exponents)
+
+    @property
+    def lyapunov_adjoint(self) -> np.ma.MaskedArray:
+        """The exponents of `lyapunov` by cotangents that are pulled back."""
+        return lyapunov.mean(self._adjoint_exponents)
+
+    @property
+    def lyapunov_adjoint_stderr(self) -> np.ma.MaskedArray:
+        """Standard error of `lyapunov_adjoint`."""
+        return lyapunov.stderr(self._adjoint_exponents)
+
+    @property
+    def _exponents(self) -> np.ma.MaskedArray:
+        log = self._measured_tangents("log_tangent")
+        return lyapunov.exponents(log[..., -1], self.network.depth)
+
+    @property
+    def _adjoint_exponents(self) -> np.ma.MaskedArray:
+        log = self._measured_tangents("log_adjoint")
+        return lyapunov.exponents(log[..., 0], self.network.depth - 1)
+
+    def _measured_tangents(self, name: str) -> FloatArray:
+        log = getattr(self.rows, name)
+        if log is None:
+            back = " and backward=True" if name == "log_adjoint" else ""
+            raise ValueError(f"none were measured: simulate with tangents=1 or more{back}")
+        return log  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return (
@@ -242,31 +402,31 @@ class Propagation:
 
         save(self, path)
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """One line per trial and layer, as a tidy pandas DataFrame.
+    def to_pandas(self, *, pairs: bool = False) -> pandas.DataFrame:
+        """One line per trial, input and layer, as a tidy pandas DataFrame.
 
-        Columns: trial, layer, log_preactivation, log_activation, log_variance (natural
-        logarithms; missing where the quantity is exactly 0), relative_mean, saturated, zero and
-        dead (True from the layer on in which the network died).
+        Columns: trial, input (where there are several), layer, log_preactivation, log_activation,
+        log_variance (natural logarithms; missing where the quantity is exactly 0), relative_mean,
+        saturated, zero, what else was measured, and dead (True from the layer on in which the
+        network died). Several cotangents or tangents have a numbered column each; tangents are
+        the first input's.
+
+        Parameters
+        ----------
+        pairs : bool, default False
+            One line per trial, pair and layer instead: trial, input, other, layer, log_gap and
+            log_kernel_gap (missing where identical, inf where one of the two is exactly 0).
 
         Raises
         ------
         ImportError
             When pandas is not installed.
+        ValueError
+            When pairs are asked for and there is one input.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError('to_pandas() needs pandas: pip install "varprop[pandas]"') from None
-        trials, layers = self.rows.shape
-        layer = np.tile(np.arange(1, layers + 1), trials)
-        died = np.repeat(self.died, layers)
-        columns: dict[str, Any] = {"trial": np.repeat(self.trial_numbers, layers), "layer": layer}
-        for name in self.rows.names[:-1]:
-            values = getattr(self.rows, name).ravel()
-            columns[name] = np.where(values == -np.inf, np.nan, values)
-        columns["dead"] = (died > 0) & (layer >= died)
-        return pandas.DataFrame(columns)
+        from . import frame
+
+        return frame.of_pairs(self) if pairs else frame.of_layers(self)
 
     def compare(self) -> Comparison:
         """Hold the simulation against theory; see `varprop.compare.compare`."""
@@ -287,13 +447,15 @@ class Propagation:
         return plot(self, ax, prediction=prediction)
 
 
-def input_label(x: npt.NDArray[Any] | None) -> str:
+def input_label(x: npt.NDArray[Any] | None, log_gap: float | None = None) -> str:
     """Name an input, so that results for different inputs are never merged.
 
     Parameters
     ----------
-    x : array or None
-        The input; None stands for the standard one, of mean square 1.
+    x : array of shape (n,) or (inputs, n), or None
+        The input or inputs; None stands for the standard one, of mean square 1.
+    log_gap : float, optional
+        ln(1 - c) of a pair that was asked for by it.
 
     Returns
     -------
@@ -304,10 +466,18 @@ def input_label(x: npt.NDArray[Any] | None) -> str:
     --------
     >>> input_label(None), input_label(np.ones(3))
     ('standard', '3 numbers, sha256 cc143326a2646c60')
+    >>> input_label(np.eye(2))
+    '2 x 2 numbers, sha256 4fffa0af0f5ab3a5'
+    >>> input_label(np.ones((2, 9)), log_gap=-50.0)
+    'a pair with ln(1 - c) = -50.0'
     """
+    if log_gap is not None:
+        return f"a pair with ln(1 - c) = {log_gap!r}"
     if x is None:
         return "standard"
     from hashlib import sha256
 
-    values = np.ascontiguousarray(x, dtype="<f8").ravel()
-    return f"{values.size} numbers, sha256 {sha256(values.tobytes()).hexdigest()[:16]}"
+    values = np.ascontiguousarray(x, dtype="<f8")
+    size = f"{len(values)} x " if values.ndim == 2 and len(values) > 1 else ""
+    digest = sha256(values.tobytes()).hexdigest()[:16]
+    return f"{size}{values.shape[-1]} numbers, sha256 {digest}"

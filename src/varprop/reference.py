@@ -2,11 +2,12 @@
 
 It shares no code with the compiled engines but the records, and is what they are measured
 against. The one trick is to carry the size of the signal as a logarithm beside a vector of mean
-square 1.
+square 1 (`scaled`). Two inputs are two vectors here, so 1 - c is known down to 1e-14 only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .activation import Activation
-from .engines import Run, rows_of
+from .engines import Run
+from .histogram import QUANTITIES, Histogram
+from .linearised import Ladder, Linearised, Normalisation
 from .network import Network
+from .pairs import pairs_of
 from .propagation import Propagation
-from .rows import Rows
+from .rows import GAPS, LAYER_FIELDS
+from .scaled import Scaled, normalised, times, total
+from .scheme import Scheme
+from .tally import Tally
 
 FloatArray = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[Any]]
+
+CLOSEST = math.log(1e-14)
 
 
 def simulate(network: Network | None = None, **options: Any) -> Propagation:
@@ -36,18 +46,44 @@ def simulate(network: Network | None = None, **options: Any) -> Propagation:
     return run(network, **{**options, "engine": "reference"})
 
 
-def rows(run: Run, progress: Callable[[float], object] | None = None) -> Rows:
-    """Draw and measure `run.trials` networks, one after the other."""
+def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arrays:
+    """Draw and measure `run.trials` networks, one after the other: arrays named as in `Rows`."""
+    if run.log_gap is not None and -math.inf < run.log_gap < CLOSEST:
+        raise ValueError(
+            f"engine='reference' tells two inputs apart down to 1 - c = 1e-14, ln(1 - c) = "
+            f"{CLOSEST:.1f}, not {run.log_gap!r}"
+        )
     run.require_memory()
-    values = np.empty((run.statistics, run.trials, run.network.depth))
-    died = np.zeros(run.trials, dtype=np.int64)
+    tallies = [] if run.histogram is None else [
+        Tally(run.network.depth, run.histogram) for _ in QUANTITIES
+    ]  # fmt: skip
+    found = []
     for row in range(run.trials):
-        values[:6, row], died[row], slopes = _forward(run, run.first_trial + row)
-        if run.backward:
-            values[6, row] = _backward(run, run.first_trial + row, slopes)
+        found.append(_measure_one(run, run.first_trial + row, tallies))
         if progress is not None:
             progress((row + 1) / run.trials)
-    return rows_of(values, died)
+    arrays = {name: _without_ones(np.stack([one[name] for one in found])) for name in found[0]}
+    if tallies:
+        arrays |= Histogram(*(tally.counts() for tally in tallies)).arrays()
+    return arrays
+
+
+def _without_ones(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Without the axes of length 1 between the first and the last."""
+    between = tuple(size for size in array.shape[1:-1] if size > 1)
+    return array.reshape(array.shape[0], *between, *array.shape[1:][-1:])
+
+
+def _measure_one(run: Run, trial: int, tallies: list[Tally]) -> Arrays:
+    found, layers = _forward(run, trial, tallies)
+    if run.backward:
+        found |= _backward(run, trial, layers)
+    if run.tangents:
+        first = [layer.of_first_input() for layer in layers]
+        found["log_tangent"] = _tangents(run, trial, first)
+        if run.backward:
+            found["log_adjoint"] = _adjoints(run, trial, first)
+    return found
 
 
 def _generator(run: Run, trial: int, layer: int) -> np.random.Generator:
@@ -55,85 +91,199 @@ def _generator(run: Run, trial: int, layer: int) -> np.random.Generator:
     return np.random.default_rng([run.seed, trial, layer])
 
 
-def _forward(run: Run, trial: int) -> tuple[FloatArray, int, list[tuple[FloatArray, float]]]:
-    """What is measured in each layer, the first dead one, and each layer's slopes."""
-    network, act = run.network, run.network.act
-    slope = act.max_slope if np.isfinite(act.max_slope) else 0.0
-    x = np.ones(network.widths[0]) if run.x is None else run.x
-    top = np.abs(x).max() or 1.0  # so that the square neither over- nor underflows
-    h, log_a = _normalised(x / top)
-    log_a += 2 * np.log(top)
-    out = np.empty((6, network.depth))
-    died = 0
-    kept = []
-    for layer in range(network.depth):
-        rng = _generator(run, trial, layer)
-        fan_in, units = network.widths[layer : layer + 2]
-        variance, bias_std = network.weight_variance[layer], network.bias_std[layer]
-        with np.errstate(divide="ignore"):
-            log_w, log_b = log_a + np.log(fan_in * variance), 2 * np.log(bias_std)
-        log_k = np.logaddexp(log_w, log_b)
-        if log_k == -np.inf:
-            z, unit = np.zeros(units), np.zeros(units)
-        else:
-            # z over the root of K: weights of variance 1/fan_in, and the two parts' shares
-            w = _weights(network.scheme.distribution, rng, units, fan_in)
-            z = np.exp((log_w - log_k) / 2) * (w @ h)
-            unit = np.exp((log_b - log_k) / 2) * _unit_law(network.bias_distribution, rng, units)
-        z = z + unit
-        values, slopes, log_unit = _activate(act, z, log_k)
-        kept.append((slopes, (act.degree - 1) * log_k if act.degree and log_k > -np.inf else 0.0))
-        zero, saturated = values == 0, np.abs(slopes) <= run.saturated_below * slope
-        mean_h = values.mean()
-        h, log_a = _normalised(values)
-        mean_h = 0.0 if log_a == -np.inf else np.clip(mean_h / np.exp(log_a / 2), -1, 1)
-        log_a += log_unit
-        with np.errstate(divide="ignore"):
-            log_q = np.log(np.mean(z**2)) + (log_k if log_k > -np.inf else 0.0)
-        out[:, layer] = log_q, log_a, log_k, mean_h, saturated.mean(), zero.mean()
-        if not died and zero.all() and act.at_zero[0] == 0 and bias_std == 0:
-            died = layer + 1
-    return out, died, kept
+def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[Linearised]]:
+    """What is measured in each layer, and each layer's derivative."""
+    network, inputs, depth = run.network, run.inputs, run.network.depth
+    widths, gains, biases = network.widths, network.sigma_w, network.bias_std
+    found: Arrays = {name: np.empty((inputs, depth)) for name in LAYER_FIELDS}
+    if run.pairs:
+        found |= {name: np.empty((run.pairs, depth)) for name in GAPS}
+    died, last_source = np.zeros(inputs, dtype=np.int64), _last_source(network)
+    x = np.ones((1, widths[0])) if run.x is None else run.x
+    h, stream = normalised(x.T), None
+    layers = []
+    for layer in range(depth):
+        rng, units = _generator(run, trial, layer), widths[layer + 1]
+        w = _weights(_scheme(network, layer).distribution, rng, units, widths[layer])
+        unit_bias = _unit_law(_bias_law(network, layer), rng, units)[:, np.newaxis]
+        branch, skip = _factors(network, layer)
+        # what K is made of, given the layer below; and z
+        below = [
+            times(branch * gains[layer], h),
+            times(branch * biases[layer], (np.ones((1, inputs)), np.zeros(inputs))),
+            *([] if stream is None else [times(skip, stream)]),
+        ]
+        log_k = np.logaddexp.reduce([log for _, log in below])
+        drawn = [_each(w, below[0]), _each(unit_bias, below[1]), *below[2:]]
+        z = total(*drawn, unit=log_k)
+        if post := _normalisation(network, "post", z):
+            z = post.values, np.where(np.isneginf(post.log_scale), -np.inf, 0.0)
+        pre = _normalisation(network, "pre", z)
+        act = network.distinct_acts[layer if len(network.distinct_acts) > 1 else 0]
+        reads = z if pre is None else (pre.values, np.zeros(inputs))
+        values, slopes, log_unit, log_slope = _activate(act, *reads)
+        slope = act.max_slope if np.isfinite(act.max_slope) else 0.0
+        saturated = np.abs(slopes) <= run.saturated_below * slope
+        if network.keep < 1:
+            mask = (rng.random((inputs, units)) < network.keep).T / network.keep
+            values, slopes = values * mask, slopes * mask
+        layers.append(Linearised(slopes, log_slope, branch * gains[layer], skip, pre, post))
+        for tally, (v, log) in zip(tallies, (z, (values, log_unit)), strict=False):
+            for b in range(inputs):
+                tally.add(layer, v[:, b], float(log[b]))
+        along = z if post else normalised(*z)
+        unit_h, log_a = normalised(values)
+        dead = np.isneginf(log_a)
+        h = unit_h, np.where(dead, -np.inf, log_a + np.where(dead, 0.0, log_unit))
+        found["log_preactivation"][:, layer], found["log_activation"][:, layer] = along[1], h[1]
+        found["log_variance"][:, layer] = log_k
+        found["relative_mean"][:, layer] = np.clip(unit_h.mean(axis=0), -1, 1)
+        found["saturated"][:, layer] = saturated.mean(axis=0)
+        found["zero"][:, layer] = (values == 0).mean(axis=0)
+        if run.pairs:
+            found["log_gap"][:, layer] = _gaps([along[0]])
+            shares = [total(part, unit=log_k)[0] for part in below]
+            found["log_kernel_gap"][:, layer] = _gaps(shares)
+        gone = dead & (network.residual is None or np.isneginf(along[1])) & (layer >= last_source)
+        died[gone & (died == 0)] = layer + 1
+        stream = along if network.residual is not None else None
+    return found | {"died": died if inputs > 1 else died[0]}, layers
 
 
-def _backward(run: Run, trial: int, slopes: list[tuple[FloatArray, float]]) -> FloatArray:
-    """ln g of every layer, for a gradient that starts as a random direction."""
+def _last_source(network: Network) -> int:
+    """The first layer from which on nothing but the layer below makes a signal."""
+    zero = np.array([act.at_zero[0] == 0 for act in network.acts]) & (network.bias_std == 0)
+    return int(np.flatnonzero(~zero)[-1]) + 1 if not zero.all() else 0
+
+
+def _backward(run: Run, trial: int, layers: list[Linearised]) -> Arrays:
+    """ln g of every layer, for gradients that start as the cotangents."""
+    network, shape = run.network, (run.inputs, run.gradients, run.network.depth)
+    if isinstance(run.cotangents, int):
+        rng = _generator(run, trial, network.depth)
+        v, _ = normalised(rng.standard_normal((run.cotangents, network.widths[-1])).T)
+        log = np.zeros(run.cotangents)
+    else:
+        v, log = normalised(run.cotangents.T)
+    found: Arrays = {"log_gradient": np.empty(shape)}
+    if run.sums:
+        found["log_sum_gradient"] = np.empty(shape)
+    start = np.repeat(v[:, np.newaxis], run.inputs, axis=1), np.tile(log, (run.inputs, 1))
+    gradient = start
+    for layer in range(network.depth - 1, -1, -1):
+        gradient = normalised(*gradient)
+        found["log_gradient"][:, :, layer] = gradient[1]
+        by_sum = normalised(*layers[layer].back_to_sum(gradient))
+        if run.sums:
+            found["log_sum_gradient"][:, :, layer] = by_sum[1]
+        if layer:
+            w = _redrawn(run, trial, layer)
+            gradient = layers[layer].back_down(w, by_sum, layers[layer - 1])
+    return found
+
+
+def _tangents(run: Run, trial: int, layers: list[Linearised]) -> FloatArray:
+    """ln of the mean-square stretch of tangents of the first input on their way up."""
     network = run.network
-    law, gains = network.scheme.distribution, network.sigma_w**2
-    start = _generator(run, trial, network.depth).standard_normal(network.widths[-1])
-    delta, _ = _normalised(start)
-    log_g = np.zeros(network.depth)
+    rng = _generator(run, trial, network.depth + 1)
+    ladder = Ladder(rng.standard_normal((run.tangents, network.widths[0])).T)
+    found = np.empty((run.tangents, network.depth))
+    for layer, here in enumerate(layers):
+        w, stream = _redrawn(run, trial, layer), None
+        below = ladder.columns
+        if layer:
+            stream = below if network.residual is not None else None
+            below = layers[layer - 1].activate(below)
+        found[:, layer] = ladder.step(here.add(w, below, stream))
+    return found
+
+
+def _adjoints(run: Run, trial: int, layers: list[Linearised]) -> FloatArray:
+    """The same of cotangents on their way back; 0 in the last layer."""
+    network = run.network
+    rng = _generator(run, trial, network.depth + 2)
+    ladder = Ladder(rng.standard_normal((run.tangents, network.widths[-1])).T)
+    found = np.zeros((run.tangents, network.depth))
     for layer in range(network.depth - 1, 0, -1):
-        fan_in, units = network.widths[layer : layer + 2]
-        w = _weights(law, _generator(run, trial, layer), units, fan_in)
-        slope, log_unit = slopes[layer - 1]
-        delta, log = _normalised(slope * (w.T @ delta))
-        log_g[layer - 1] = log_g[layer] + np.log(gains[layer]) + log + log_unit
-    return log_g
+        w, here = _redrawn(run, trial, layer), layers[layer]
+        by_sum = here.back_to_sum(ladder.columns)
+        found[:, layer - 1] = ladder.step(here.back_down(w, by_sum, layers[layer - 1]))
+    return found
 
 
-def _activate(act: Activation, z: FloatArray, log_k: float) -> tuple[FloatArray, FloatArray, float]:
-    """φ and φ′ at √K z; values come in units of exp(log_unit / 2)."""
-    lines = None
-    if act.degree is not None:
-        return act(z), act.derivative(z), act.degree * log_k if act.degree else 0.0
-    if log_k < -552.6 and act.at_zero[0] == 0 and np.isfinite(act.at_zero).all():
-        lines = act.at_zero[1:]
-    elif log_k > 552.6 and act.at_infinity is not None and any(act.at_infinity):
-        lines = act.at_infinity
-    if lines is not None:
-        slopes = np.where(z > 0, lines[1], lines[0])
-        return slopes * z, slopes, log_k
-    y = np.exp(np.clip(log_k, -1300, 692) / 2) * z
-    return act(y), act.derivative(y), 0.0
+def _redrawn(run: Run, trial: int, layer: int) -> FloatArray:
+    """A layer's unit-variance weights, from the generator's start."""
+    network = run.network
+    units, fan_in = network.widths[layer + 1], network.widths[layer]
+    law = _scheme(network, layer).distribution
+    return _weights(law, _generator(run, trial, layer), units, fan_in)
 
 
-def _normalised(h: FloatArray) -> tuple[FloatArray, float]:
-    """h over its root mean square, and ln of the mean square."""
-    square = np.mean(h**2)
-    if square == 0:
-        return h, -np.inf
-    return h / np.sqrt(square), float(np.log(square))
+def _scheme(network: Network, layer: int) -> Scheme:
+    each = network.distinct_schemes
+    return each[layer if len(each) > 1 else 0]
+
+
+def _bias_law(network: Network, layer: int) -> str:
+    return "normal" if network.sigma_b is not None else _scheme(network, layer).bias_distribution
+
+
+def _factors(network: Network, layer: int) -> tuple[float, float]:
+    """Of weights and biases, and of the layer below: the first layer reads the input."""
+    if network.residual is None or layer == 0:
+        return 1.0, 0.0
+    return network.residual.factor(network.depth), network.residual.skip
+
+
+def _normalisation(network: Network, place: str, z: Scaled) -> Normalisation | None:
+    if network.norm is None or network.norm.place != place:
+        return None
+    return Normalisation.of(network.norm.kind == "layer", z)
+
+
+def _each(w: FloatArray, h: Scaled) -> Scaled:
+    """W times every column on its own, so that equal columns give equal bits."""
+    columns = [w @ np.ascontiguousarray(column) for column in h[0].T]
+    return np.stack(columns, axis=1), h[1]
+
+
+def _gaps(parts: list[FloatArray]) -> list[float]:
+    """ln(1 - cosine) of all pairs of columns, given in parts whose mean squares sum to 1."""
+    gaps = []
+    for a, b in pairs_of(parts[0].shape[1]):
+        if not all(any(part[:, i].any() for part in parts) for i in (a, b)):
+            gaps.append(math.inf)  # no direction
+            continue
+        gap = sum(float(np.mean((part[:, a] - part[:, b]) ** 2)) for part in parts) / 2
+        gaps.append(math.log(gap) if gap else -math.inf)
+    return gaps
+
+
+def _activate(
+    act: Activation, z: FloatArray, logs: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """φ and φ′ of columns z exp(log / 2), and the scales in whose units they are."""
+    values, slopes = np.empty_like(z), np.empty_like(z)
+    log_unit, log_slope = np.zeros(len(logs)), np.zeros(len(logs))
+    for b, log in enumerate(logs):
+        column, lines = z[:, b], None
+        if act.degree is not None:
+            values[:, b], slopes[:, b] = act(column), act.derivative(column)
+            if act.degree:
+                log_unit[b] = act.degree * log
+                log_slope[b] = (act.degree - 1) * log if log > -np.inf else 0.0
+            continue
+        if log < -552.6 and act.at_zero[0] == 0 and np.isfinite(act.at_zero).all():
+            lines = act.at_zero[1:]
+        elif log > 552.6 and act.at_infinity is not None and any(act.at_infinity):
+            lines = act.at_infinity
+        if lines is not None:
+            slopes[:, b] = np.where(column > 0, lines[1], lines[0])
+            values[:, b], log_unit[b] = slopes[:, b] * column, log
+        else:
+            y = np.exp(np.clip(log, -1300, 692) / 2) * column
+            values[:, b], slopes[:, b] = act(y), act.derivative(y)
+    return values, slopes, log_unit, log_slope
 
 
 def _weights(law: str, rng: np.random.Generator, units: int, fan_in: int) -> FloatArray:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import arguments
 from ._core.build_info import VERSION
-from .activation import Activation
-from .engines import Run, choose_engine, log_input, provenance
+from .architecture import Norm, Residual
+from .arguments import whole
+from .engines import Run, choose_engine, provenance
+from .histogram import QUANTITIES, Histogram
 from .network import ActivationSpec, Network
 from .propagation import Propagation, input_label
 from .resources import resolve_threads
+from .rows import Rows
 from .scheme import Scheme
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,11 +32,16 @@ def simulate(
     depth: int | None = None,
     width: int | None = None,
     widths: Sequence[int] | None = None,
-    act: ActivationSpec | None = None,
-    scheme: str | Scheme | None = None,
+    act: ActivationSpec | Sequence[ActivationSpec] | None = None,
+    scheme: str | Scheme | Sequence[str | Scheme] | None = None,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
+    residual: Residual | None = None,
+    norm: str | Norm | None = None,
+    dropout: float | None = None,
     x: npt.ArrayLike | None = None,
+    correlation: float | None = None,
+    log_gap: float | None = None,
     trials: int = 100,
     first_trial: int = 0,
     seed: int = 0,
@@ -41,6 +49,9 @@ def simulate(
     engine: str = "auto",
     saturated_below: float = 0.05,
     backward: bool | None = None,
+    cotangents: int | npt.ArrayLike = 1,
+    tangents: int = 0,
+    histogram: bool | int | npt.ArrayLike | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Propagation:
     """Draw random networks and measure what happens to a signal in every layer.
@@ -48,21 +59,34 @@ def simulate(
     Parameters
     ----------
     network : Network, optional
-        What to simulate; or give `depth` and the next six, as for `Network`.
+        What to simulate; or give `depth` and the next nine, as for `Network`.
     depth : int
         Number of layers.
     width : int, default 1000
         Units in every layer (and in the input, unless `x` is given).
     widths : sequence of int, optional
         n_0 to n_L, in place of `width`.
-    act : str, Activation or (f, derivative), default "relu"
-        The activation: a name, "leaky_relu(0.2)", a formula in x, or two callables.
-    scheme : str or Scheme, default "he"
+    act : str, Activation or (f, derivative), or a list of them, default "relu"
+        The activation: a name, "leaky_relu(0.2)", a formula in x, or two callables. A list has
+        one for each layer.
+    scheme : str or Scheme, or a list of them, default "he"
         The initialisation; see `varprop.schemes`.
     sigma_w, sigma_b : float, optional
         Standard deviations sqrt(fan_in Var W) and of normal biases, in place of a scheme's.
-    x : array of shape (n_0,), optional
-        The input. Default: all ones, of mean square 1.
+    residual : Residual, optional
+        Skip connections, as in ``Residual(branch=0.5)``.
+    norm : {"layer", "rms"} or Norm, optional
+        LayerNorm or RMSNorm; by name, before φ.
+    dropout : float, optional
+        Share of units that are kept; every input has masks of its own.
+    x : array of shape (n_0,) or (inputs, n_0), optional
+        The input, or up to 1024. Default: all ones, of mean square 1. Of several, the
+        correlations and kernels of all pairs are measured.
+    correlation : float, optional
+        In place of x: two inputs of mean square 1 with this cosine, from -1 to 1.
+    log_gap : float, optional
+        In place of x: two such inputs with this ln(1 - c), -1e6 to ln 2 (or -inf: identical), for
+        those closer than float64 can tell.
     trials : int, default 100
         Number of networks.
     first_trial : int, default 0
@@ -83,6 +107,16 @@ def simulate(
         Whether to send a random gradient back through the same weights and measure `gradient`,
         `weight_gradient` and `bias_gradient`. It takes about twice the time of the way up.
         Default: yes, unless φ jumps (sign, heaviside), for it then has no slope.
+    cotangents : int or array of shape (n_L,) or (cotangents, n_L), default 1
+        What is sent back: so many random directions of mean square 1, the same for all inputs,
+        or those given, as they are.
+    tangents : int, default 0
+        How many random orthonormal tangents of the first input are pushed forward, and cotangents
+        pulled back, orthonormalised anew in every layer: the growth of perturbations and the
+        leading Lyapunov exponents. At most the units of the narrowest layer.
+    histogram : bool, int or array, optional
+        Count pre-activations and activations in bins, over trials and inputs: True for 64
+        automatic bins, or their (even) number, or the edges of fixed ones.
     progress : callable, optional
         Called with the fraction done, from time to time.
 
@@ -95,7 +129,8 @@ def simulate(
     ValueError, TypeError
         For a bad argument, before any work starts.
     NotImplementedError
-        For weight laws that no engine draws yet.
+        For weight laws that no engine draws yet, and for what only engine="reference" can do:
+        several inputs or cotangents, tangents, histograms, architectures.
     MemoryError
         When the result would not fit into memory.
     OverflowError
@@ -126,8 +161,13 @@ def simulate(
             "scheme": scheme,
             "sigma_w": sigma_w,
             "sigma_b": sigma_b,
+            "residual": residual,
+            "norm": norm,
+            "dropout": dropout,
         },
         x=x,
+        correlation=correlation,
+        log_gap=log_gap,
         trials=trials,
         first_trial=first_trial,
         seed=seed,
@@ -135,11 +175,14 @@ def simulate(
         engine=engine,
         saturated_below=saturated_below,
         backward=backward,
+        cotangents=cotangents,
+        tangents=tangents,
+        histogram=histogram,
     )
     if run.engine == "reference":
-        from .reference import rows
+        from .reference import measure
 
-        return as_propagation(run, rows(run, progress))
+        return as_propagation(run, *gathered(run, measure(run, progress)))
     return as_propagation(run, run.rows(progress))
 
 
@@ -155,49 +198,70 @@ def prepare(
     engine: str,
     saturated_below: float,
     backward: bool | None,
+    correlation: float | None = None,
+    log_gap: float | None = None,
+    cotangents: int | npt.ArrayLike = 1,
+    tangents: int = 0,
+    histogram: bool | int | npt.ArrayLike | None = None,
 ) -> Run:
     """Everything checked, nothing begun."""
-    signal = None if x is None else _checked_input(x)
-    net = _network(network, parts, signal)
-    count = _whole("trials", trials, 1, MAX_TRIAL)
-    first = _whole("first_trial", first_trial, 0, MAX_TRIAL - count)
-    if signal is not None and not signal.any() and not net.has_bias:
-        raise ValueError(
-            "x is all zeros and the network has no biases: every pre-activation is exactly 0; "
-            "give another x, or sigma_b"
-        )
-    if signal is not None and signal.size != net.widths[0]:
-        raise ValueError(
-            f"x has {signal.size} numbers, but the network takes widths[0] = {net.widths[0]}"
-        )
+    gap = arguments.checked_log_gap(x, correlation, log_gap)
+    signals = None if x is None else arguments.checked_inputs(x)
+    net = _network(network, parts, signals)
+    if gap is not None:
+        signals = arguments.pair_inputs(gap, net.widths[0])
+    count = whole("trials", trials, 1, MAX_TRIAL)
+    first = whole("first_trial", first_trial, 0, MAX_TRIAL - count)
+    if signals is not None:
+        arguments.require_signal(signals, net)
     if not isinstance(saturated_below, float | int) or not 0 <= saturated_below < 1:
         raise ValueError(f"saturated_below must be in [0, 1), got {saturated_below!r}")
+    back = arguments.checked_backward(backward, net)
     return Run(
         network=net,
         engine=choose_engine(net, engine),
-        x=signal,
+        x=signals,
         first_trial=first,
         trials=count,
-        seed=_whole("seed", seed, 0, MAX_SEED - 1),
+        seed=whole("seed", seed, 0, MAX_SEED - 1),
         threads=resolve_threads(threads),
         saturated_below=float(saturated_below),
-        backward=_checked_backward(backward, net.act),
+        backward=back,
+        log_gap=gap,
+        cotangents=arguments.checked_cotangents(cotangents, back, net),
+        tangents=arguments.checked_tangents(tangents, net),
+        histogram=arguments.checked_histogram(histogram),
     )
 
 
-def as_propagation(run: Run, rows: Any) -> Propagation:
+def gathered(run: Run, arrays: dict[str, npt.NDArray[Any]]) -> tuple[Rows, Histogram | None]:
+    """What an engine measured by name, as records."""
+    measured = dict(arrays)
+    histogram = Histogram.of_arrays(
+        {name: measured.pop(name) for name in arrays if name.startswith(QUANTITIES)}
+        | ({} if not isinstance(run.histogram, np.ndarray) else {"histogram_edges": run.histogram})
+    )
+    return Rows(**measured), histogram
+
+
+def as_propagation(run: Run, rows: Rows, histogram: Histogram | None = None) -> Propagation:
     """The result, with all that it takes to make it again."""
+    logs = run.log_inputs
     return Propagation(
         network=run.network,
         rows=rows,
         seed=run.seed,
         ranges=((run.first_trial, run.first_trial + run.trials),),
         engine=run.engine,
-        input_mean_square_log=log_input(run.x),
-        input_label=input_label(run.x),
+        input_mean_square_log=logs[0] if len(logs) == 1 else logs,
+        input_label=input_label(run.x, run.log_gap),
         saturated_below=run.saturated_below,
         version=VERSION,
         provenance=provenance(),
+        cotangent_label="random"
+        if isinstance(run.cotangents, int)
+        else input_label(run.cotangents),
+        histogram=histogram,
     )
 
 
@@ -217,46 +281,8 @@ def _network(network: Network | None, parts: dict[str, Any], x: FloatArray | Non
     if x is not None and "widths" not in given:
         # checked by a throw-away network first: its messages are about what was given
         layers = Network(**given)
-        if layers.width is not None and layers.width != x.size:
+        size = x.shape[1]
+        if layers.width is not None and layers.width != size:
             given.pop("width", None)
-            given["widths"] = (x.size, *(layers.width,) * layers.depth)
+            given["widths"] = (size, *(layers.width,) * layers.depth)
     return Network(**given)
-
-
-def _checked_backward(backward: object, act: Activation) -> bool:
-    if backward is not None and not isinstance(backward, bool | np.bool_):
-        raise TypeError(f"backward must be True, False or None, got {backward!r}")
-    if backward and act.jumps:
-        raise ValueError(
-            f"backward=True, but activation {str(act)!r} jumps at x = {act.jumps[0]:g}: it has no "
-            "slope to send a gradient through; use backward=False"
-        )
-    return not act.jumps if backward is None else bool(backward)
-
-
-def _checked_input(x: npt.ArrayLike) -> FloatArray:
-    try:
-        array = np.asarray(x)
-        if array.dtype.kind not in "fiub":
-            raise TypeError
-        signal: FloatArray = np.ascontiguousarray(array, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"x must be an array of real numbers, got {str(x)[:60]!r}") from None
-    if signal.ndim != 1 or signal.size == 0:
-        raise ValueError(f"x must be one input of shape (n_0,), got shape {signal.shape}")
-    if not np.isfinite(signal).all():
-        at = int(np.flatnonzero(~np.isfinite(signal))[0])
-        raise ValueError(f"x must be finite, but x[{at}] is {signal[at]}")
-    return signal
-
-
-def _whole(name: str, value: object, least: int, most: int) -> int:
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if not least <= number <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, got {number}")
-    return number

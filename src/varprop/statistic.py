@@ -31,6 +31,12 @@ class LayerStatistic:
         -1, 0 or 1. Default: the values are not negative.
     values : array of float64, shape (trials, layers), optional
         The values themselves, for quantities such as shares that are always representable.
+    missing : array of bool, shape (trials, layers), optional
+        Where a trial has no such quantity, as two inputs of which one is 0 have no correlation.
+        Summaries are over the other trials, and come as masked arrays: masked where none is left.
+
+    Between trials and layers there may be more axes, for inputs, pairs or cotangents; summaries
+    keep them.
 
     Examples
     --------
@@ -48,14 +54,19 @@ class LayerStatistic:
         *,
         sign: FloatArray | None = None,
         values: FloatArray | None = None,
+        missing: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self.name = name
-        self._log = log
-        self._sign = sign
-        self._values = values
+        self._missing = missing if missing is not None and missing.any() else None
+        # what is missing is an exact 0 to sums and logarithms
+        self._log = self._where_there(log, -np.inf)
+        self._sign = None if sign is None else self._where_there(sign, 0.0)
+        self._values = None if values is None else self._where_there(values, 0.0)
 
     @classmethod
-    def of_values(cls, name: str, values: FloatArray) -> LayerStatistic:
+    def of_values(
+        cls, name: str, values: FloatArray, missing: npt.NDArray[np.bool_] | None = None
+    ) -> LayerStatistic:
         """Make a statistic of plain values, such as shares.
 
         Examples
@@ -64,24 +75,26 @@ class LayerStatistic:
         array([0.5])
         """
         with np.errstate(divide="ignore"):
-            return cls(name, np.log(np.abs(values)), sign=np.sign(values), values=values)
+            log = np.log(np.abs(values))
+        return cls(name, log, sign=np.sign(values), values=values, missing=missing)
 
     def __repr__(self) -> str:
-        trials, layers = self._log.shape
-        return f"<LayerStatistic {self.name!r}: {trials} trials x {layers} layers>"
+        trials, *between, layers = self._log.shape
+        each = "".join(f"{size} x " for size in between)
+        return f"<LayerStatistic {self.name!r}: {trials} trials x {each}{layers} layers>"
 
     @property
     def layers(self) -> npt.NDArray[np.int64]:
         """Layer numbers 1..L, the last axis of everything else."""
-        return np.arange(1, self._log.shape[1] + 1, dtype=np.int64)
+        return np.arange(1, self._log.shape[-1] + 1, dtype=np.int64)
 
     @property
     def trials(self) -> FloatArray:
         """The values, (trials, layers); OverflowError where one is not representable."""
         if self._values is not None:
-            return self._values
+            return self._hidden(self._values, self._missing)
         sign = (self._log > -np.inf).astype(np.float64) if self._sign is None else self._sign
-        return self._representable(sign, self._log)
+        return self._hidden(self._representable(sign, self._log), self._missing)
 
     @cached_property
     def log(self) -> np.ma.MaskedArray:
@@ -91,12 +104,12 @@ class LayerStatistic:
     @property
     def mean(self) -> FloatArray:
         """Mean over trials, (layers,). At depth a heavy tail may rule it: see `median`."""
-        return self._representable(*self._mean())
+        return self._hidden(self._representable(*self._mean()), self._fewer_than(1))
 
     @property
     def stderr(self) -> FloatArray:
         """Standard error of `mean`, (layers,); needs two trials."""
-        return self._representable(*self._stderr())
+        return self._hidden(self._representable(*self._stderr()), self._fewer_than(2))
 
     @property
     def median(self) -> FloatArray:
@@ -129,7 +142,11 @@ class LayerStatistic:
         array([[0.25],
                [0.5 ]])
         """
-        return self._representable(*self._quantile(p))
+        factor, shift = self._quantile(p)
+        none = self._fewer_than(1)
+        if none is not None:
+            none = np.broadcast_to(none, factor.shape)
+        return self._hidden(self._representable(factor, shift), none)
 
     @property
     def log_mean(self) -> np.ma.MaskedArray:
@@ -173,12 +190,31 @@ class LayerStatistic:
         """ln of `stderr`; masked where that is 0."""
         return _masked(_logarithm(*self._stderr()))
 
+    def _where_there(self, array: FloatArray, other: float) -> FloatArray:
+        return array if self._missing is None else np.where(self._missing, other, array)
+
+    @staticmethod
+    def _hidden(values: FloatArray, hide: npt.NDArray[np.bool_] | None) -> FloatArray:
+        """Masked where asked; a plain array as long as nothing is missing anywhere."""
+        return values if hide is None else np.ma.MaskedArray(values, mask=hide)
+
+    @cached_property
+    def _counts(self) -> npt.NDArray[np.int64]:
+        """How many trials have the quantity."""
+        if self._missing is None:
+            return np.full(self._log.shape[1:], len(self._log), dtype=np.int64)
+        counts: npt.NDArray[np.int64] = np.count_nonzero(~self._missing, axis=0)
+        return counts
+
+    def _fewer_than(self, least: int) -> npt.NDArray[np.bool_] | None:
+        return None if self._missing is None else self._counts < least
+
     # Results are pairs (factor, shift), standing for factor * exp(shift).
 
     def _scaled(self) -> tuple[FloatArray, FloatArray]:
         """Values divided by the largest of their layer, and ln of that."""
         if self._values is not None:
-            return self._values, np.zeros(self._log.shape[1])
+            return self._values, np.zeros(self._log.shape[1:])
         largest = self._log.max(axis=0)
         shift = np.where(largest == -np.inf, 0.0, largest)
         scaled = np.exp(self._log - shift)
@@ -186,39 +222,54 @@ class LayerStatistic:
 
     def _mean(self) -> tuple[FloatArray, FloatArray]:
         scaled, shift = self._scaled()
-        return scaled.mean(axis=0), shift
+        if self._missing is None:
+            return scaled.mean(axis=0), shift
+        return scaled.sum(axis=0) / np.fmax(self._counts, 1), shift
 
     def _stderr(self) -> tuple[FloatArray, FloatArray]:
         self._need_two_trials()
         scaled, shift = self._scaled()
-        return scaled.std(axis=0, ddof=1) / np.sqrt(len(scaled)), shift
+        if self._missing is None:
+            return scaled.std(axis=0, ddof=1) / np.sqrt(len(scaled)), shift
+        there = np.ma.MaskedArray(scaled, mask=self._missing)
+        spread = np.ma.std(there, axis=0, ddof=0).filled(0.0)
+        return spread / np.sqrt(np.fmax(self._counts - 1, 1)), shift
 
     def _quantile(self, p: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         wanted = np.asarray(p, dtype=np.float64)
         if not np.all((wanted >= 0) & (wanted <= 1)):
             raise ValueError(f"a quantile must lie in [0, 1], got {p!r}")
-        if self._values is not None:
+        if self._values is not None and self._missing is None:
             return np.quantile(self._values, wanted, axis=0), np.zeros(())
         log, sign = self._sorted
-        place = wanted * (len(log) - 1)
+        place = wanted.reshape(wanted.shape + (1,) * self._counts.ndim) * (
+            np.fmax(self._counts, 1) - 1
+        )
         below = np.floor(place).astype(np.intp)
         above = np.ceil(place).astype(np.intp)
-        weight = (place - below)[..., np.newaxis]
-        largest = np.maximum(log[below], log[above])
+        weight = place - below
+        ends = [
+            [_taken(array, index, wanted.shape) for array in (log, sign)]
+            for index in (below, above)
+        ]
+        (low_log, low_sign), (high_log, high_sign) = ends
+        largest = np.maximum(low_log, high_log)
         shift = np.where(largest == -np.inf, 0.0, largest)
-        low = sign[below] * np.exp(log[below] - shift)
-        high = sign[above] * np.exp(log[above] - shift)
+        low = low_sign * np.exp(low_log - shift)
+        high = high_sign * np.exp(high_log - shift)
         return (1 - weight) * low + weight * high, shift
 
     @cached_property
     def _sorted(self) -> tuple[FloatArray, FloatArray]:
-        """Logs and signs with every layer's trials in ascending order of value."""
-        if self._sign is None:
+        """Logs and signs with every layer's trials in ascending order of value, missing last."""
+        if self._sign is None and self._missing is None:
             log = np.sort(self._log, axis=0)
             return log, np.ones_like(log)
-        within = np.where(self._sign == 0, 0.0, self._sign * np.fmax(self._log, -1e308))
-        order = np.lexsort((within, self._sign), axis=0)
-        return np.take_along_axis(self._log, order, 0), np.take_along_axis(self._sign, order, 0)
+        sign = np.ones_like(self._log) if self._sign is None else self._sign
+        within = np.where(sign == 0, 0.0, sign * np.fmax(self._log, -1e308))
+        keys = [within, sign] if self._missing is None else [within, sign, self._missing]
+        order = np.lexsort(keys, axis=0)
+        return np.take_along_axis(self._log, order, 0), np.take_along_axis(sign, order, 0)
 
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:
@@ -238,6 +289,12 @@ class LayerStatistic:
         # In two halves: exp(shift) alone may overflow although the product does not.
         half = np.exp(np.where(log == -np.inf, 0.0, shift) / 2)
         return factor * half * half
+
+
+def _taken(array: FloatArray, index: npt.NDArray[np.intp], shape: tuple[int, ...]) -> FloatArray:
+    """The entries at these places of the first axis, one for each of `shape` and column."""
+    flat = index.reshape(-1, *array.shape[1:])
+    return np.take_along_axis(array, flat, 0).reshape(*shape, *array.shape[1:])
 
 
 def _logarithm(factor: FloatArray, shift: FloatArray) -> FloatArray:

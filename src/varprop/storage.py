@@ -15,11 +15,13 @@ from hashlib import sha256
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from .files import atomic_path
+from .histogram import QUANTITIES, Histogram
 from .network import Network
 from .propagation import Propagation
-from .rows import BACKWARD, LAYER_FIELDS, Rows
+from .rows import LAYER_FIELDS, OPTIONAL, Rows
 
 FORMAT = 1
 _SEAL = b"varprop sha256 "
@@ -34,7 +36,20 @@ _UNREADABLE = (
     ValueError,
     zipfile.BadZipFile,
 )
-_PLAIN = ("seed", "engine", "input_label", "saturated_below", "version", "provenance")
+_PLAIN = (
+    "seed",
+    "engine",
+    "input_label",
+    "cotangent_label",
+    "saturated_below",
+    "version",
+    "provenance",
+)
+_HISTOGRAM = (
+    *(f"{q}_{name}" for q in QUANTITIES for name in ("counts", "exponents", "outside")),
+    "histogram_edges",
+)
+_OPTIONAL = (*OPTIONAL, *_HISTOGRAM)
 
 
 def save(propagation: Propagation, path: str | os.PathLike[str]) -> None:
@@ -68,8 +83,7 @@ def save(propagation: Propagation, path: str | os.PathLike[str]) -> None:
             # A ZipInfo without a date keeps the file the same whenever it is written.
             with archive.open(zipfile.ZipInfo("propagation.json"), "w") as member:
                 member.write(_metadata(propagation))
-            for name in propagation.rows.names:
-                array = getattr(propagation.rows, name)
+            for name, array in _arrays(propagation).items():
                 little = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 info = zipfile.ZipInfo(f"{name}.npy")
                 with archive.open(info, "w", force_zip64=True) as member:
@@ -118,13 +132,20 @@ def load(path: str | os.PathLike[str]) -> Propagation:
             raise ValueError(f"{name} is no saved varprop result: {error}") from error
 
 
+def _arrays(propagation: Propagation) -> dict[str, npt.NDArray[Any]]:
+    rows, histogram = propagation.rows, propagation.histogram
+    found = {name: getattr(rows, name) for name in rows.names}
+    return found if histogram is None else found | histogram.arrays()
+
+
 def _metadata(propagation: Propagation) -> bytes:
-    log = propagation.input_mean_square_log
     meta: dict[str, Any] = {"kind": "varprop.Propagation", "format": FORMAT}
     meta["network"] = propagation.network.to_dict()
     meta["ranges"] = propagation.ranges
     # JSON has no infinity: null stands for ln 0.
-    meta["input_mean_square_log"] = None if log == -np.inf else log
+    logs = np.ravel(propagation.input_mean_square_log).tolist()
+    logs = [None if log == -np.inf else log for log in logs]
+    meta["input_mean_square_log"] = logs if propagation.inputs > 1 else logs[0]
     meta.update((key, getattr(propagation, key)) for key in _PLAIN)
     return json.dumps(meta, allow_nan=False, indent=1).encode()
 
@@ -140,19 +161,25 @@ def _read(file: BinaryIO) -> Propagation:
                 f"it holds {meta['kind']} in format {meta['format']}, written by varprop "
                 f"{meta.get('version')}; this version reads varprop.Propagation in format {FORMAT}"
             )
-        back = (BACKWARD,) if f"{BACKWARD}.npy" in archive.namelist() else ()
+        there = set(archive.namelist())
+        names = (*LAYER_FIELDS, "died", *(n for n in _OPTIONAL if f"{n}.npy" in there))
         arrays = {
             name: np.lib.format.read_array(
                 io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False
             )
-            for name in (*LAYER_FIELDS, *back, "died")
+            for name in names
         }
-    log = meta["input_mean_square_log"]
+    histogram = Histogram.of_arrays(
+        {name: arrays.pop(name) for name in _HISTOGRAM if name in arrays}
+    )
+    logs = meta["input_mean_square_log"]
+    logs = [-np.inf if log is None else log for log in (logs if isinstance(logs, list) else [logs])]
     return Propagation(
         network=Network.from_dict(meta["network"]),
         rows=Rows(**arrays),
         ranges=tuple((first, stop) for first, stop in meta["ranges"]),
-        input_mean_square_log=-np.inf if log is None else log,
+        input_mean_square_log=tuple(logs) if len(logs) > 1 else logs[0],
+        histogram=histogram,
         **{key: meta[key] for key in _PLAIN},
     )
 

@@ -9,9 +9,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .propagation import Propagation
-    from .statistic import FloatArray
+    from .statistic import FloatArray, LayerStatistic
 
 QUANTITIES = ("variance", "preactivation", "activation")
+PAIRS = ("gap", "kernel_gap")
+TANGENTS = ("tangent", "adjoint")
 LOW, HIGH = 0.1, 0.9
 
 
@@ -21,7 +23,8 @@ class Summary:
 
     Growth is that of q from the first to the last layer, "late" growth that of the second half;
     the gradient's is that of g from the last layer to the first.
-    Each is None where it is not defined: in a network of one layer, or where q is exactly 0.
+    Each is None where it is not defined: in a network of one layer, or where q is exactly 0. Of
+    several inputs and cotangents it is about the first.
 
     Examples
     --------
@@ -56,6 +59,7 @@ def summarise(propagation: Propagation) -> Summary:
     -------
     Summary
     """
+    propagation = propagation.input(0)
     q = propagation.preactivation
     depth = propagation.network.depth
     growth = _growth(propagation, 0)
@@ -89,6 +93,7 @@ def as_dict(propagation: Propagation) -> dict[str, Any]:
     -------
     dict
         All numbers finite; None where one is not defined (ln of 0, standard error of one trial).
+        With several inputs, pairs, cotangents or tangents the numbers of a layer are lists.
 
     Examples
     --------
@@ -97,27 +102,18 @@ def as_dict(propagation: Propagation) -> dict[str, Any]:
     >>> [layer["layer"] for layer in d["layers"]]
     [1, 2]
     """
-    several = propagation.trials > 1
-    none: list[float | None] = [None] * propagation.network.depth
-    columns: dict[str, dict[str, list[float | None]]] = {}
-    for name in (*QUANTITIES, *(("gradient",) if propagation.backward else ())):
-        statistic = getattr(propagation, name)
-        columns[name] = {
-            "log_median": _finite(statistic.log_median),
-            "log_p10": _finite(statistic.log_quantile(LOW)),
-            "log_p90": _finite(statistic.log_quantile(HIGH)),
-            "log_mean": _finite(statistic.log_mean),
-            "log_stderr": _finite(statistic.log_stderr) if several else none,
-        }
-    for name in ("relative_mean", "saturated", "zero"):
-        statistic = getattr(propagation, name)
-        columns[name] = {
-            "mean": _finite(statistic.mean),
-            "stderr": _finite(statistic.stderr) if several else none,
-        }
-    facts = summarise(propagation)
-    log_input = propagation.input_mean_square_log
-    return {
+    facts, rows = summarise(propagation), propagation.rows
+    names = [*QUANTITIES, *(("gradient",) if propagation.backward else ())]
+    names += [name for name in (*PAIRS, *TANGENTS) if f"log_{name}" in rows.names]
+    columns = {name: _of_logs(getattr(propagation, name)) for name in names}
+    shares = ["relative_mean", "saturated", "zero"]
+    shares += ["correlation"] if propagation.inputs > 1 else []
+    columns |= {name: _of_values(getattr(propagation, name)) for name in shares}
+    logs = [
+        log if log > -np.inf else None
+        for log in np.ravel(propagation.input_mean_square_log).tolist()
+    ]
+    document = {
         "varprop": propagation.version,
         "network": propagation.network.to_dict(),
         "engine": propagation.engine,
@@ -125,7 +121,7 @@ def as_dict(propagation: Propagation) -> dict[str, Any]:
         "trials": propagation.trials,
         "ranges": [list(r) for r in propagation.ranges],
         "input": propagation.input_label,
-        "log_input_mean_square": log_input if log_input > -np.inf else None,
+        "log_input_mean_square": logs if propagation.inputs > 1 else logs[0],
         "saturated_below": propagation.saturated_below,
         "dead": facts.dead,
         "first_death": facts.first_death,
@@ -138,6 +134,39 @@ def as_dict(propagation: Propagation) -> dict[str, Any]:
             for i in range(propagation.network.depth)
         ],
     }
+    if propagation.inputs > 1:
+        document["pairs"] = [list(pair) for pair in propagation.pairs]
+    if rows.tangents:
+        document["lyapunov"] = propagation.lyapunov.tolist()
+    if propagation.histogram is not None:
+        arrays = propagation.histogram.arrays()
+        document["histogram"] = {name: array.tolist() for name, array in arrays.items()}
+    return document
+
+
+def _of_logs(statistic: LayerStatistic) -> dict[str, list[Any]]:
+    """Summaries of a quantity of any size, layer by layer."""
+    several = len(statistic.log) > 1
+    return {
+        "log_median": _finite(statistic.log_median),
+        "log_p10": _finite(statistic.log_quantile(LOW)),
+        "log_p90": _finite(statistic.log_quantile(HIGH)),
+        "log_mean": _finite(statistic.log_mean),
+        "log_stderr": _finite(statistic.log_stderr if several else _none(statistic)),
+    }
+
+
+def _of_values(statistic: LayerStatistic) -> dict[str, list[Any]]:
+    several = len(statistic.log) > 1
+    return {
+        "mean": _finite(statistic.mean),
+        "stderr": _finite(statistic.stderr if several else _none(statistic)),
+    }
+
+
+def _none(statistic: LayerStatistic) -> np.ma.MaskedArray:
+    shape = statistic.log.shape[1:]
+    return np.ma.MaskedArray(np.zeros(shape), mask=np.ones(shape, dtype=bool))
 
 
 def _growth(propagation: Propagation, start: int) -> float | None:
@@ -153,13 +182,14 @@ def _gradient_growth(propagation: Propagation) -> float | None:
     """Median of ln g in the first layer (it is 0 in the last), over trials where there is any."""
     if not propagation.backward or propagation.network.depth == 1:
         return None
-    log = propagation.gradient.log[:, 0].compressed()
+    logs = propagation.gradient.log.reshape(propagation.trials, -1, propagation.network.depth)
+    log = logs[:, 0, 0].compressed()
     return float(np.median(log)) if log.size else None
 
 
-def _finite(values: np.ma.MaskedArray | FloatArray) -> list[float | None]:
-    """Python numbers; None where masked."""
-    result: list[float | None] = values.tolist()
+def _finite(values: np.ma.MaskedArray | FloatArray) -> list[Any]:
+    """Python numbers, layers first; None where masked."""
+    result: list[Any] = values.transpose(-1, *range(values.ndim - 1)).tolist()
     return result
 
 

@@ -14,14 +14,17 @@ from .summary import HIGH, LOW, Summary, summarise
 from .text import WIDTH, format_log, format_share, table_width, text_table, wrapped
 
 if TYPE_CHECKING:
+    from .activation import Activation
     from .network import Network
     from .propagation import Propagation
-    from .statistic import LayerStatistic
+    from .scheme import Scheme
+    from .statistic import FloatArray, LayerStatistic
 
 IntArray = npt.NDArray[np.int64]
 # Steps between the shown layers of a deep network, times a power of ten.
 _ROUND_STEPS = (1, 2, 3, 4, 5, 6, 8)
 _MOST_STEPS = 20
+SHARES = ("mean/rms", "satur%", "zero%")  # what gives way where numbers are long
 
 
 def propagation_table(propagation: Propagation) -> str:
@@ -49,8 +52,15 @@ def _layers_table(propagation: Propagation) -> str:
     """The shown layers, with as many digits and quantiles as 80 columns can hold."""
     rows = chosen_layers(propagation.network.depth) - 1
     spread = () if propagation.trials == 1 else (LOW, HIGH)
-    for digits, quantiles in ((3, spread), (2, spread), (2, ())):
-        columns = _columns(propagation, rows, quantiles, digits)
+    for digits, quantiles, shares in (
+        (3, spread, True),
+        (2, spread, True),
+        (2, (), True),
+        (2, (), False),
+    ):
+        columns = _columns(propagation.input(0), rows, quantiles, digits)
+        columns |= _further_columns(propagation, rows, digits)
+        columns = {name: cells for name, cells in columns.items() if shares or name not in SHARES}
         heads, body = list(columns), list(zip(*columns.values(), strict=True))
         if table_width(heads, body, 1) <= WIDTH:
             break
@@ -74,24 +84,57 @@ def _columns(
         columns["q" if p == 0.5 else f"q {100 * p:.0f}%"] = quantile(q, p)
     columns["a"] = quantile(propagation.activation, 0.5)
     if propagation.backward:
-        columns["g"] = quantile(propagation.gradient, 0.5)
+        columns["g"] = _medians(propagation.gradient, rows, digits)
     columns["mean/rms"] = [
         f"{v:.3f}".replace("-0.000", "0.000") for v in propagation.relative_mean.median[rows]
     ]
     return columns | {"satur%": share(propagation.saturated), "zero%": share(propagation.zero)}
 
 
+def _further_columns(propagation: Propagation, rows: IntArray, digits: int) -> dict[str, list[str]]:
+    """Of the first pair and the first tangent, where there are any."""
+    columns = {}
+    if propagation.inputs > 1:
+        c = _of_first(propagation.correlation.median)[rows]
+        columns["c"] = [
+            "-" if gone else f"{v:.{digits}f}"
+            for v, gone in zip(np.ma.getdata(c), np.ma.getmaskarray(c), strict=True)
+        ]
+        columns["1-c"] = [
+            "-" if cell == "-" else text
+            for cell, text in zip(
+                columns["c"], _medians(propagation.gap, rows, digits), strict=True
+            )
+        ]
+    if propagation.rows.tangents:
+        columns["t"] = _medians(propagation.tangent, rows, digits)
+    return columns
+
+
+def _medians(statistic: LayerStatistic, rows: IntArray, digits: int) -> list[str]:
+    logs = _of_first(statistic.log_median.filled())[rows]
+    return [format_log(v, digits) for v in logs]
+
+
+def _of_first(values: FloatArray) -> FloatArray:
+    """The layers of the first cotangent, pair or tangent."""
+    first: FloatArray = values.reshape(-1, values.shape[-1])[0]
+    return first
+
+
 def header(propagation: Propagation) -> str:
     """Say what ran, in lines of at most 80 columns."""
     network = propagation.network
     which = describe_ranges(propagation.ranges)
-    log_input = propagation.input_mean_square_log
+    log_input = float(np.ravel(propagation.input_mean_square_log)[0])
+    inputs = f"{propagation.inputs} inputs" if propagation.inputs > 1 else "input"
+    size = "mean square" if propagation.inputs == 1 else "mean square of the first"
     return "\n".join(
         wrapped(line)
         for line in (
             f"{counted(propagation.trials, 'random network')}: {describe_network(network)}",
             f"engine {propagation.engine}, seed {propagation.seed}, {which}; "
-            f"input: {propagation.input_label}, mean square {format_log(log_input)}",
+            f"{inputs}: {propagation.input_label}, {size} {format_log(log_input)}",
         )
     )
 
@@ -116,9 +159,31 @@ def describe_network(network: Network) -> str:
             shown[4:-2] = ["..."]
         width = f"widths {'-'.join(shown)}"
     # None stands for the scheme's own biases, which its name implies.
-    own = network.sigma_b is None or (network.sigma_b == 0 and network.scheme.bias_scale == 0)
-    bias = "" if own else f", sigma_b={network.sigma_b:g}"
-    return f"depth {network.depth}, {width}, {network.act}, {network.scheme}{bias}"
+    schemes = network.distinct_schemes
+    own = network.sigma_b == 0 and all(scheme.bias_scale == 0 for scheme in schemes)
+    bias = "" if network.sigma_b is None or own else f", sigma_b={network.sigma_b:g}"
+    names = ", ".join(_joined(each) for each in (network.distinct_acts, schemes))
+    return f"depth {network.depth}, {width}, {names}{bias}{_extras(network)}"
+
+
+def _joined(each: tuple[Activation, ...] | tuple[Scheme, ...]) -> str:
+    """One name, or those of all layers, abridged."""
+    shown = [str(one) for one in each]
+    if len(shown) > 6:
+        shown[3:-2] = ["..."]
+    return " - ".join(shown)
+
+
+def _extras(network: Network) -> str:
+    text = ""
+    if network.residual is not None:
+        text += f", residual branch {network.residual.branch}"
+        text += f" skip {network.residual.skip:g}" if network.residual.skip != 1 else ""
+    if network.norm is not None:
+        text += f", {network.norm.kind} norm ({network.norm.place})"
+    if network.keep != 1:
+        text += f", dropout keeps {network.keep:g}"
+    return text
 
 
 def chosen_layers(depth: int) -> IntArray:
@@ -149,8 +214,17 @@ def _legend(propagation: Propagation) -> str:
     ]
     if back:
         lines[-1] += " g: mean square of a gradient on its way back."
+    pairs, tangents = propagation.inputs > 1, propagation.rows.tangents > 0
+    if propagation.rows.cotangents > 1:
+        lines.append(f"g: of the first of {propagation.rows.cotangents} cotangents.")
+    if pairs:
+        lines.append("All of the first input; c: cosine of the first two inputs' pre-activations.")
+    if tangents:
+        lines.append("t: mean-square growth of a perturbation of the first input.")
     if propagation.trials > 1:
-        logs = "K, q, a, g, mean/rms" if back else "K, q, a, mean/rms"
+        logs = ", ".join(
+            ["K, q, a", *["g"] * back, "mean/rms", *["c, 1-c"] * pairs, *["t"] * tangents]
+        )
         lines.append(f"{logs}: medians over networks; satur%, zero%: means.")
     return "\n".join(lines)
 
@@ -168,12 +242,28 @@ def _closing(propagation: Propagation, facts: Summary) -> str:
         rate = _rate(facts.log_gradient_growth / (depth - 1))
         whole = f"x{format_log(facts.log_gradient_growth)} from layer {depth} to 1"
         lines.append(f"growth of g on its way back: {rate} a layer, {whole}")
+    if propagation.rows.tangents:
+        lines.append(f"Lyapunov exponents: {_exponents(propagation)} a layer")
     if facts.log_last_mean is not None and trials > 1:
         lines.append(f"q in layer {depth}: {_tail(facts, facts.log_last_mean)}")
     death = f", the first in layer {facts.first_death}" if facts.first_death else ""
     rest = "; growth is that of the others" if 0 < facts.dead < trials else ""
     lines.append(f"dead networks: {facts.dead} of {trials}{death}{rest}")
     return "\n".join(wrapped(line, "  ") for line in lines)
+
+
+def _exponents(propagation: Propagation) -> str:
+    """The first few, with their standard errors."""
+    shown = [
+        "lost" if value is None else f"{value:+.4g}" for value in propagation.lyapunov.tolist()
+    ]
+    if propagation.trials > 1:
+        errors = propagation.lyapunov_stderr.tolist()
+        shown = [
+            text if error is None else f"{text} +- {error:.2g}"
+            for text, error in zip(shown, errors, strict=True)
+        ]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:6], "..."])
 
 
 def _rate(log: float) -> str:
