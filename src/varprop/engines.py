@@ -124,11 +124,6 @@ class Run:
 
     def rows(self, progress: Callable[[float], object] | None = None) -> Rows:
         """Run, in pieces small enough for Ctrl-C and progress."""
-        if self.needs_batch:
-            raise NotImplementedError(
-                "several inputs or cotangents, tangents, histograms, and networks with skip "
-                "connections, norms, dropout or layers that differ need engine='reference'"
-            )
         network, trials = self.network, self.trials
         self.require_memory()
         values = np.empty((self.statistics, trials, network.depth))
@@ -173,7 +168,7 @@ class Run:
         forward = dense.forward if self.engine == "dense" else matrix_free.forward
         threads = self.threads if wide else min(self.threads, len(state))
         forward(plan, values, died, state, first, last, threads, wide, status, stopped_at, *extra)
-        self._check(plan, status, stopped_at, _trouble)
+        self._check(plan, status, stopped_at, trouble)
 
     def _call_back(
         self,
@@ -193,7 +188,7 @@ class Run:
             dense_back.backward(plan, values, *extra, *how)
         else:
             matrix_free_back.backward(plan, values, along, self.log_inputs[0], *how)
-        self._check(plan, status, stopped_at, _trouble_back)
+        self._check(plan, status, stopped_at, trouble_back)
 
     def _check(
         self,
@@ -298,7 +293,7 @@ def _padded(units: int) -> int:
     return -(-units // 32) * 32
 
 
-def _trouble(act: Activation, status: int, layer: int) -> str:
+def trouble(act: Activation, status: int, layer: int) -> str:
     if status == _RANGE:
         return (
             f"in layer {layer} the signal left the range (about 1e-120 to 1e120) in which "
@@ -311,7 +306,7 @@ def _trouble(act: Activation, status: int, layer: int) -> str:
     )
 
 
-def _trouble_back(act: Activation, status: int, layer: int) -> str:
+def trouble_back(act: Activation, status: int, layer: int) -> str:
     what = "squares of the slopes" if status == _RANGE else "logarithm of the gradient"
     return (
         f"on the way back, in layer {layer}, the {what} left float64 with activation "

@@ -183,6 +183,11 @@ def simulate(
         from .reference import measure
 
         return as_propagation(run, *gathered(run, measure(run, progress)))
+    if run.needs_batch:
+        from .batch import measure as measure_batch
+
+        run.require_memory()
+        return as_propagation(run, *gathered(run, measure_batch(run, progress)))
     return as_propagation(run, run.rows(progress))
 
 

@@ -494,3 +494,6 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
         free(teams)
         free(tallies)
         free(plans)
+
+
+LOST_STATUS = LOST

@@ -1,0 +1,308 @@
+"""The way from a Run to the batch engine and back: several inputs, tangents, architectures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core import batch, kernels
+from ._core.plan import PlanHolder
+from .engines import Run, trouble, trouble_back
+from .histogram import NO_SCALE, Counts, Histogram
+from .network import Network
+from .pairs import pair
+from .plans import plan_of
+from .rows import LAYER_FIELDS
+
+FloatArray = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[Any]]
+
+_BLOCK = 4096  # units that threads can share out within a layer
+_PIECE = 2e8  # multiply-adds and numbers drawn between two looks at Python
+_NORMS = {"rms": 1, "layer": 2}
+_NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
+
+
+def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arrays:
+    """Measure `run.trials` networks: arrays named as in `Rows`, and the histogram's."""
+    call = _Call(run)
+    found: Arrays = {}
+    for start in range(0, run.trials, call.batch):
+        call(found, start, min(start + call.batch, run.trials))
+        if progress is not None:
+            progress(min(start + call.batch, run.trials) / run.trials)
+    return call.finish(found)
+
+
+class _Call:
+    """What does not change from one piece of the trials to the next."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.holders, self.which = _plans(run.network, run.seed, run.saturated_below)
+        self.order, self.parent, self.x, self.log_x = _columns(run)
+        given = run.cotangents if isinstance(run.cotangents, np.ndarray) else None
+        if given is None:
+            self.given, self.log_given = np.empty((0, 1)), np.empty(0)
+        else:
+            self.given, self.log_given = _unit_rows(given)
+        self.tally: list[tuple[npt.NDArray[np.int64], ...]] = []
+
+    @property
+    def batch(self) -> int:
+        """Trials between two looks at Python."""
+        run, sizes = self.run, np.array(self.run.network.widths, dtype=np.float64)
+        columns = run.inputs + run.tangents
+        work = float(sizes.sum()) * columns * (10 + 4 * columns) * (1 + 2 * run.backward)
+        return max(run.threads, min(run.trials, int(_PIECE * run.threads / work)))
+
+    def __call__(self, found: Arrays, start: int, stop: int) -> None:
+        """Run the trials start .. stop, numbered from the run's first, into `found`."""
+        run, network, size = self.run, self.run.network, stop - start
+        inputs, depth = run.inputs, network.depth
+        back = depth if run.backward else 0
+        gradients = inputs * run.gradients
+        for name, count, layers in (
+            ("log_gap", run.pairs, depth),
+            ("log_kernel_gap", run.pairs, depth),
+            ("log_gradient", gradients, back),
+            ("log_sum_gradient", gradients, back * run.sums),
+            ("log_tangent", run.tangents, depth),
+            ("log_adjoint", run.tangents, back),
+        ):
+            found.setdefault(name, np.empty((run.trials, count, layers)))
+        found.setdefault("rows", np.empty((len(LAYER_FIELDS), run.trials, inputs, depth)))
+        found.setdefault("died", np.zeros((run.trials, inputs), dtype=np.int64))
+        piece = slice(start, stop)
+        rows = np.empty((len(LAYER_FIELDS), size, inputs, depth))
+        status = np.zeros(size, dtype=np.int32)
+        stopped_at = np.zeros(size, dtype=np.int64)
+        wide = size < run.threads and max(network.widths[1:]) >= 2 * run.threads * _BLOCK
+        threads = run.threads if wide else min(run.threads, size)
+        counted = self._counters(threads)
+        for holder in self.holders:
+            holder.move_to(run.first_trial + start)
+        batch.run(
+            self.holders,
+            self.which,
+            np.array(network.widths, dtype=np.int64),
+            self.parent,
+            self.x,
+            self.log_x,
+            self.given,
+            self.log_given,
+            _architecture(network),
+            run.first_trial + start,
+            run.tangents,
+            max(1, run.gradients),
+            threads,
+            wide,
+            rows,
+            found["died"][piece],
+            found["log_gap"][piece],
+            found["log_kernel_gap"][piece],
+            found["log_gradient"][piece],
+            found["log_sum_gradient"][piece],
+            found["log_tangent"][piece],
+            found["log_adjoint"][piece],
+            *counted,
+            status,
+            stopped_at,
+        )
+        self._check(status, stopped_at)
+        found["rows"][:, piece] = rows
+        self.tally.append(counted[1:])
+
+    def _counters(self, threads: int) -> tuple[npt.NDArray[Any], ...]:
+        """Edges, counts, exponents and values outside, one set for each thread."""
+        depth, wanted = self.run.network.depth, self.run.histogram
+        bins = 0 if wanted is None else wanted if isinstance(wanted, int) else len(wanted) - 1
+        return (
+            wanted if isinstance(wanted, np.ndarray) else np.empty(0),
+            np.zeros((threads, 2, depth, bins), dtype=np.int64),
+            np.full((threads, 2, depth), NO_SCALE, dtype=np.int64),
+            np.zeros((threads, 2, depth, 2), dtype=np.int64),
+        )
+
+    def _check(self, status: npt.NDArray[np.int32], stopped_at: npt.NDArray[np.int64]) -> None:
+        for holder in self.holders:
+            if holder.error is not None:
+                raise holder.error
+        failed = np.flatnonzero(status)
+        if failed.size:
+            layer, code = int(stopped_at[failed[0]]), int(status[failed[0]])
+            act = self.run.network.acts[layer - 1]
+            if code == batch.LOST_STATUS:
+                raise OverflowError(
+                    f"in layer {layer} every value or slope of activation {str(act)!r} is below "
+                    "float64; only one input of a plain network is followed further than that: "
+                    "use another sigma_w, less depth, or backward=False"
+                )
+            # the two ways number layers alike, and the way back begins where the way up ended
+            explain = trouble if not self.run.backward else trouble_back
+            raise OverflowError(explain(act, code, layer))
+
+    def finish(self, found: Arrays) -> Arrays:
+        """Back in the order of the inputs, axes of length 1 dropped, named as in `Rows`."""
+        run = self.run
+        back = np.argsort(self.order)
+        arrays = dict(zip(LAYER_FIELDS, found.pop("rows")[:, :, back], strict=True))
+        arrays["died"] = found["died"][:, back]
+        for name in ("log_gradient", "log_sum_gradient"):
+            shape = (run.trials, run.inputs, run.gradients, found[name].shape[-1])
+            if found[name].size:
+                arrays[name] = found[name].reshape(shape)[:, back]
+        if run.pairs:
+            moved = _pairs_moved(self.order)
+            for name in ("log_gap", "log_kernel_gap"):
+                arrays[name] = found[name][:, moved]
+        for name in ("log_tangent", "log_adjoint"):
+            if found[name].size:
+                arrays[name] = found[name]
+        arrays = {name: _without_ones(array) for name, array in arrays.items()}
+        if run.histogram is not None:
+            arrays |= self._histogram().arrays()
+        return arrays
+
+    def _histogram(self) -> Histogram:
+        fixed = self.run.histogram if isinstance(self.run.histogram, np.ndarray) else None
+        total: Histogram | None = None
+        for counts, exponents, outside in self.tally:
+            for thread in range(len(counts)):
+                both = [
+                    Counts(counts[thread, i], exponents=exponents[thread, i])
+                    if fixed is None
+                    else Counts(counts[thread, i], fixed=fixed, outside=outside[thread, i])
+                    for i in range(2)
+                ]
+                one = Histogram(*both)
+                total = one if total is None else total + one
+        assert total is not None
+        return total
+
+
+def _plans(
+    network: Network, seed: int, saturated_below: float
+) -> tuple[list[PlanHolder], npt.NDArray[np.int32]]:
+    """A plan for each kind of layer, and which one each layer has."""
+    if network.alike:
+        return [plan_of(network, seed, saturated_below)], np.zeros(network.depth, dtype=np.int32)
+    kinds: dict[Any, int] = {}
+    holders: list[PlanHolder] = []
+    which = np.empty(network.depth, dtype=np.int32)
+    for layer, kind in enumerate(zip(network.acts, network.schemes, strict=True)):
+        found = next((number for one, number in kinds.items() if one == kind), None)
+        if found is None:
+            found = kinds[kind] = len(holders)
+            holders.append(plan_of(network, seed, saturated_below, layer))
+        which[layer] = found
+    return holders, which
+
+
+def _architecture(network: Network) -> dict[str, Any]:
+    residual, norm = network.residual, network.norm
+    return {
+        "residual": residual is not None,
+        "skip": 0.0 if residual is None else residual.skip,
+        "branch": 1.0 if residual is None else residual.factor(network.depth),
+        "norm": 0 if norm is None else _NORMS[norm.kind],
+        "post": norm is not None and norm.place == "post",
+        "keep": network.keep,
+    }
+
+
+def _columns(
+    run: Run,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], FloatArray, FloatArray]:
+    """The inputs as columns: their order, parents, mantissas padded with zeros, ln of units.
+
+    An input is carried as its difference to a near one (along a minimum spanning tree, root first),
+    unless dropout, with a mask for each, tears them apart anyway.
+    """
+    size = run.network.widths[0]
+    if run.log_gap is not None:
+        first, difference = pair(run.log_gap, size)
+        values = np.array([first, difference])
+        scales = np.array([0.0, run.log_gap / 2])
+        order, parent = np.arange(2), np.array([-1, 0])
+        if run.network.keep < 1.0:
+            values[1], scales[1] = first + math.exp(run.log_gap / 2) * difference, 0.0
+            parent[1] = -1
+    else:
+        values = np.ones((1, size)) if run.x is None else run.x
+        scales = np.zeros(len(values))
+        order, parent = _tree(values) if run.network.keep == 1.0 else _forest(len(values))
+        values = values[order].copy()
+        for column in range(len(values) - 1, 0, -1):
+            if parent[column] >= 0:
+                values[column] -= values[parent[column]]
+    units, logs = _unit_rows(values)
+    padded = np.zeros((len(values), -(-size // 16) * 16))
+    padded[:, :size] = units
+    return order, parent.astype(np.int32), padded, logs + scales
+
+
+def _forest(inputs: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    return np.arange(inputs), np.full(inputs, -1)
+
+
+def _tree(x: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Order, parents before children, and each one's parent (in that order), or -1."""
+    count = len(x)
+    order, parent = _forest(count)
+    logs = np.array([float(kernels.log_mean_square(one)) if one.any() else -np.inf for one in x])
+    with np.errstate(invalid="ignore"):
+        near = np.abs(logs[:, None] - logs[None, :]) < 2 * _NEAR
+    top = np.abs(x).max() or 1.0
+    scaled = x / top
+    best = np.full(count, np.inf)  # Prim's algorithm
+    source = np.full(count, -1)
+    left = np.ones(count, dtype=bool)
+    place = np.empty(count, dtype=np.intp)
+    for step in range(count):
+        waiting = np.flatnonzero(left)
+        chosen = int(waiting[0] if step == 0 else waiting[np.argmin(best[waiting])])
+        order[step], place[chosen], left[chosen] = chosen, step, False
+        parent[step] = -1 if source[chosen] < 0 else place[source[chosen]]
+        distance = ((scaled - scaled[chosen]) ** 2).sum(axis=1)
+        closer = left & near[chosen] & (distance < best)
+        best[closer], source[closer] = distance[closer], chosen
+    return order, parent
+
+
+def _unit_rows(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Each row over its root mean square, and ln of that; a row of zeros stays, with ln 0."""
+    units, logs = np.zeros(values.shape), np.full(len(values), -np.inf)
+    for row, one in enumerate(values):
+        if one.any():
+            top = np.abs(one).max()  # the mean square itself may over- or underflow
+            scaled = one / top
+            log = 0.5 * float(kernels.log_mean_square(scaled))
+            units[row], logs[row] = scaled / math.exp(log), log + math.log(top)
+    return units, logs
+
+
+def _pairs_moved(order: npt.NDArray[np.intp]) -> list[int]:
+    """Where the pairs of the inputs are among the pairs of the columns."""
+    count, place = len(order), np.argsort(order)
+    number = {}
+    for a in range(count):
+        for b in range(a + 1, count):
+            number[a, b] = len(number)
+    return [
+        number[min(place[a], place[b]), max(place[a], place[b])]
+        for a in range(count)
+        for b in range(a + 1, count)
+    ]
+
+
+def _without_ones(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Without the axes of length 1 between the first and the last."""
+    if array.ndim == 2 and array.dtype == np.int64:
+        return array[:, 0] if array.shape[1] == 1 else array
+    between = tuple(size for size in array.shape[1:-1] if size > 1)
+    return array.reshape(array.shape[0], *between, array.shape[-1])
