@@ -136,15 +136,14 @@ class _Call:
         if failed.size:
             layer, code = int(stopped_at[failed[0]]), int(status[failed[0]])
             act = self.run.network.acts[layer - 1]
+            back, code = divmod(code, batch.BACK_STATUS)
             if code == batch.LOST_STATUS:
                 raise OverflowError(
                     f"in layer {layer} every value or slope of activation {str(act)!r} is below "
                     "float64; only one input of a plain network is followed further than that: "
                     "use another sigma_w, less depth, or backward=False"
                 )
-            # the two ways number layers alike, and the way back begins where the way up ended
-            explain = trouble if not self.run.backward else trouble_back
-            raise OverflowError(explain(act, code, layer))
+            raise OverflowError((trouble_back if back else trouble)(act, code, layer))
 
     def finish(self, found: Arrays) -> Arrays:
         """Back in the order of the inputs, axes of length 1 dropped, named as in `Rows`."""

@@ -8,6 +8,7 @@ from varprop._core.batch cimport (
 )
 from varprop._core.columns cimport (
     COLUMN, Hand, Team, column, each_block, mean_of, orthogonalise, total,
+    units_of,
 )
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport (
@@ -27,6 +28,7 @@ cdef struct Pass:
     int64_t units
     bint normalise          # before phi, or, alone, in place
     bint keeps_slopes       # on the way back: values and slopes are wanted
+    bint counts             # into histograms
     lanes.vp_regime* regime # of each input
     double* per_step        # of each difference
     int* small
@@ -48,11 +50,11 @@ cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint 
     cdef int c = asked.columns, count = c if all_columns else asked.inputs, i, j
     cdef Pass of
     if count == 1:
-        orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, team)
+        orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, 0.0, team)
     else:
         of.at, of.units = at, count
         each_block(copy_task, &of, units, team, 0)
-        orthogonalise(at.copy, count, units, at.r_z, at.inverse, at.room, team)
+        orthogonalise(at.copy, count, units, at.r_z, at.inverse, at.room, 0.0, team)
         for j in range(count - 1, -1, -1):
             for i in range(c - 1, -1, -1):  # from columns of `count` numbers to such of c
                 at.r_z[j * c + i] = at.r_z[j * count + i] if i < count else 0.0
@@ -197,7 +199,7 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 for i in range(n, padded):
                     hand.seen_of[j][i] = 0.0
                 # the activations of an input that is no difference are its column of h
-                one.h = hand.h + j * cap if at.differs[j] else out
+                one.h = hand.h + j * cap if at.differs_h[j] else out
                 one.d = hand.d + j * cap
                 hand.h_of[j] = one.h
                 if evaluate(of.plan, of.regime + j, hand.seen_of[j], &one,
@@ -211,13 +213,10 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 if asked.keep < 1.0:
                     for i in range(n):
                         one.d[i] *= hand.mask[i]
-                if at.differs[j] and asked.keep == 1.0:
+                if at.differs_h[j]:
                     lanes.vp_difference(e, hand.h_of[parent], hand.d + parent * cap, one.h,
                                         one.d, of.per_step[j], of.small[j], out, n)
-                elif at.differs[j]:
-                    for i in range(n):
-                        out[i] = one.h[i]
-                if hand.tally != NULL and not of.keeps_slopes:
+                if hand.tally != NULL and of.counts:
                     lanes.vp_count(hand.tally, 0, asked.depth, of.layer, hand.raw_of[j],
                                    at.log_z[at.root[j]], n)
                     lanes.vp_count(hand.tally, 1, asked.depth, of.layer, one.h,
@@ -243,19 +242,49 @@ cdef inline double log_slope_of(const Plan* plan, double log_k) noexcept nogil:
     return 0.5 * log_slope_unit(plan, log_k)
 
 
-cdef inline bint truly_zero(const Pass* of, int j, bint slopes) noexcept nogil:
-    """Whether every phi (or slope) of an input is exactly 0, and not merely below float64."""
+cdef inline bint truly_zero(const Pass* of, int j, bint slopes, Hand* hand) noexcept nogil:
+    """Whether every phi (or slope) that is kept is exactly 0, and not merely below float64."""
     cdef State* at = of.at
-    cdef double log_k = 0.0 if of.normalise else 2.0 * at.log_z[at.root[j]], sign, log
-    cdef int64_t i
-    for i in range(of.units):
-        if slopes:
-            log = log_slope(of.plan, column(at.value, j)[i], 0.0, log_k, &sign)
-        else:
-            log = log_h(of.plan, column(at.value, j)[i], log_k, &sign)
-        if log != lanes.VP_NEVER:
-            return False
+    cdef double log_k = 0.0 if of.normalise else 2.0 * at.log_z[at.root[j]], sign, log, z
+    cdef int64_t block
+    cdef int done, n, i
+    for block in range((of.units + BLOCK - 1) // BLOCK):
+        done = 0
+        while done < units_of(block, of.units):
+            n = min(units_of(block, of.units) - done, hand.one.capacity)
+            if of.asked.keep < 1.0:
+                fill_mask(of, block, j, done, n, hand)
+            for i in range(n):
+                z = column(at.value, j)[block * BLOCK + done + i]
+                if slopes:
+                    log = log_slope(of.plan, z, 0.0, log_k, &sign)
+                else:
+                    log = log_h(of.plan, z, log_k, &sign)
+                if log != lanes.VP_NEVER and (of.asked.keep == 1.0 or hand.mask[i] > 0.0):
+                    return False
+            done += n
     return True
+
+
+cdef inline bint stand_alone(const Asked* asked, State* at) noexcept nogil:
+    """Make those inputs values whose length has left that of their root by a factor of 1000.
+
+    As differences they would cancel: a dead one would be rounding noise.
+    """
+    cdef bint any_does = False
+    cdef double mine, other
+    cdef int j, root
+    for j in range(asked.inputs):
+        root = j
+        while at.differs_h[root]:
+            root = asked.parent[root]
+        mine = at.sums[PER_INPUT * j + 1]
+        other = at.sums[PER_INPUT * root + 1]
+        if at.differs_h[j] and (mine == 0.0 or not 1e-6 * other <= mine <= 1e6 * other):
+            at.differs_h[j] = False
+            at.log_h[j] = 0.5 * at.regime[j].log_unit
+            any_does = True
+    return any_does
 
 
 cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint keeps_slopes,
@@ -268,6 +297,7 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint k
     of.asked, of.plan, of.at, of.layer, of.units = asked, asked.plans[layer], at, layer, units
     of.normalise = asked.norm != NO_NORM and not asked.post
     of.keeps_slopes = keeps_slopes
+    of.counts = not keeps_slopes
     of.regime, of.per_step, of.small = at.regime, at.per_step, at.small
     for j in range(asked.inputs):
         root = at.root[j]
@@ -296,6 +326,10 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint k
     if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
         return lanes.VP_CALLBACK
     total(units, team, PER_INPUT * asked.inputs, at.sums)
+    if not asked.residual and stand_alone(asked, at):
+        of.counts = False
+        if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
+            return lanes.VP_CALLBACK
     for j in range(asked.inputs):
         if not at.sums[PER_INPUT * j + 1] <= 1.7e308:
             return lanes.VP_RANGE

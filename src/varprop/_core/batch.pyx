@@ -25,6 +25,10 @@ from varprop._core.layer cimport (
 from varprop._core.plan cimport PlanHolder
 
 
+cdef enum:
+    BACK = 16  # added to a status on the way back
+
+
 # Where the results go
 cdef struct Results:
     double* rows            # (6, trials, inputs, depth)
@@ -65,6 +69,7 @@ cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* 
     """A layer as it stood on the way up: A drawn again, z made from it or, with skips, kept."""
     cdef int c = asked.columns, j
     cdef const double* row = trace + layer * trace_size(asked)
+    memcpy(at.r_h, row, c * c * sizeof(double))
     if draw_weights(asked, layer, at, at.a, team):
         return lanes.VP_CALLBACK
     if asked.residual:
@@ -76,7 +81,6 @@ cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* 
         at.z.at = kept + layer * c * at.z.stride
         find_units(asked, at)
     else:
-        memcpy(at.r_h, row, c * c * sizeof(double))
         for j in range(c):
             at.log_h[j] = row[c * c + j]
             at.differs_h[j] = <int> row[c * c + c + j]
@@ -111,7 +115,7 @@ cdef int start(const Asked* asked, State* at, Team* team) noexcept nogil:
             at.log_h[j] = 0.0
         climb(at, at.h, asked.inputs, asked.tangents, at.log_h, units, at.idle, team)
         memset(at.stretch, 0, asked.tangents * sizeof(double))
-    orthogonalise(at.h, asked.columns, units, at.r_h, at.inverse, at.room, team)
+    orthogonalise(at.h, asked.columns, units, at.r_h, at.inverse, at.room, 0.0, team)
     return lanes.VP_OK
 
 
@@ -188,20 +192,21 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
         status = activate(asked, layer, at, False, team)
         if status:
             return status
+        here.asked, here.layer = asked, layer
         here.at, here.plan, here.units = at, asked.plans[layer], units
         here.normalise = asked.norm != NO_NORM and not asked.post
         for j in range(asked.inputs):
             if (is_lost(here.plan, at.sums[PER_INPUT * j + 1])
                     and at.log_z[at.root[j]] != lanes.VP_NEVER):
                 activate(asked, layer, at, True, team)
-                if not truly_zero(&here, j, False):
+                if not truly_zero(&here, j, False, team.hands):
                     return LOST
         status = write_layer(asked, layer, at, to, row, trials)
         if status:
             return status
         if trace != NULL:
             remember(asked, at, trace + layer * trace_size(asked), False)
-        orthogonalise(at.h, c, units, at.r_h, at.inverse, at.room, team)
+        orthogonalise(at.h, c, units, at.r_h, at.inverse, at.room, 0.0, team)
     return lanes.VP_OK
 
 
@@ -266,9 +271,8 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         stopped_at[0] = layer + 1
         if asked.post:
             for j in range(asked.gradients):
-                through_norm(asked, at, column(at.d, j), input_of(asked, j),
+                through_norm(asked, at, column(at.d, j), at.log_d + j, input_of(asked, j),
                              asked.widths[layer + 1], team)
-                at.log_d[j] -= at.log_spread[input_of(asked, j)]
                 status = rescale(column(at.d, j), at.log_d + j, asked.widths[layer + 1], team)
                 if status:
                     return status
@@ -284,7 +288,7 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         status = activate(asked, layer - 1, at, True, team)
         if status:
             return status
-        orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room, team)
+        orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
         status = descend(asked, layer, at, team)
         if status:
             return status
@@ -389,6 +393,8 @@ cdef void run_trial(const Asked* asked, State* at, Results* to, double[:, :, :] 
     status[0] = rise(asked, at, to, gaps, kernel_gaps, row, trials, trace, kept, team, stopped_at)
     if status[0] == lanes.VP_OK and asked.gradients:
         status[0] = fall(asked, at, to, row, trace, kept, team, stopped_at)
+        if status[0] != lanes.VP_OK:
+            status[0] += BACK
 
 
 def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, double[:, ::1] x,
@@ -497,3 +503,4 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
 
 
 LOST_STATUS = LOST
+BACK_STATUS = BACK

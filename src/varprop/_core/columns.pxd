@@ -154,7 +154,7 @@ cdef inline void scale(double* y, double factor, int64_t n, Team* team) noexcept
 
 
 cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double* inverse,
-                               double* room, Team* team) noexcept nogil:
+                               double* room, double floor, Team* team) noexcept nogil:
     """x = Q R in place: column j of Q is inverse[j] x_j, R's column j at r[j * count].
 
     Gram-Schmidt, twice where a column loses much of its length. A column that depends on those
@@ -183,7 +183,7 @@ cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double*
             dots(x, j + 1, column(x, j), n, team, room)
             square = after
         inverse[j] = 0.0
-        if square > 1e-26 * before:
+        if square > 1e-26 * max(before, floor):
             r[j * count + j] = sqrt(square)
             inverse[j] = 1.0 / sqrt(square)
 

@@ -32,30 +32,6 @@ cdef inline void set_column(const Asked* asked, const Plan* plan, Py_ssize_t lay
         at.weight[j * c + i] *= factor
 
 
-cdef inline bint stands_apart(const Asked* asked, State* at, int j, double* log_weights,
-                              double* values) noexcept nogil:
-    """Whether a difference is of no use: one of the two is more than 1000 times the other.
-
-    Then the column's weights, and ln of their length, become those of the value itself.
-    """
-    cdef int c = asked.columns, parent = asked.parent[j], root = at.root[parent], i
-    cdef double log = log_weights[0] - at.log_z[root], length
-    cdef double* value = values + j * c
-    cdef double* weight = at.weight + j * c
-    at.root[j] = root
-    if log > 200.0:
-        return True  # beside it the other is nothing
-    for i in range(c):
-        value[i] = values[parent * c + i] + power(log) * weight[i]
-    length = sqrt(dot(value, value, c))
-    if log <= 7.0 and length >= 1e-3 * sqrt(dot(values + root * c, values + root * c, c)):
-        return False
-    log_weights[0] = at.log_z[root] + lanes.vp_log_or_never(length)
-    for i in range(c):
-        weight[i] = value[i] / length if length > 0.0 else 0.0
-    return True
-
-
 cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexcept nogil:
     """Weights, shares, units, and K of the next pre-activations, from h = Q R."""
     cdef const Plan* plan = asked.plans[layer]
@@ -63,7 +39,6 @@ cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexce
     cdef double fan_in = <double> asked.widths[layer]
     cdef double unit = 0.5 * (plan.log_gain[layer] - lanes.vp_log(fan_in)), length, log_weights
     cdef double* column
-    cdef double* values = at.sample  # coordinates of the values, while they are not of z
     cdef double haar = 1.0
     for j in range(c):
         column = at.weight + j * c
@@ -74,17 +49,8 @@ cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexce
         for i in range(c):
             column[i] = at.r_h[j * c + i] / length if length > 0.0 else 0.0
         at.differs[j] = at.differs_h[j]
-        if j < asked.inputs and at.differs[j] and not asked.residual:
-            if stands_apart(asked, at, j, &log_weights, values):
-                at.differs[j] = False
-                at.root[j] = j
-        elif j < asked.inputs:
-            at.root[j] = j
         set_column(asked, plan, layer, at, j, log_weights,
                    j < asked.inputs and not at.differs[j])
-        if j < asked.inputs and not at.differs[j]:
-            for i in range(c):
-                values[j * c + i] = column[i]
     # r_z is still that of the layer below
     for j in range(c):
         column = at.column_law + j * dimensions

@@ -53,6 +53,9 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
     cdef double* coefficient = at.room + c + d
     for j in range(d):
         dots(at.above, c, column(at.d, j), above, team, at.cross + j * c)
+        for i in range(c):
+            if at.inverse[i] == 0.0:
+                at.cross[j * c + i] = 0.0  # no input points there: this column of A shows nothing
     if plan.haar:
         # the rest of the rotation is uniform among those that map what is left to what is left
         n = max(above, below)
@@ -62,16 +65,20 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
             for i in range(c):
                 coefficient[i] = -at.cross[j * c + i]
             add_columns(column(at.d, j), at.above, c, coefficient, n, team)
-    orthogonalise(at.d, d, n if plan.haar else above, at.r_d, at.inverse_d, at.room, team)
+    # gradients have mean square 1: beside that, what is left of a revealed one is rounding
+    orthogonalise(at.d, d, n if plan.haar else above, at.r_d, at.inverse_d, at.room,
+                  <double> above if plan.haar else 0.0, team)
     if draw_frame(plan, layer, at.trial, lanes.VP_COTANGENT, at.u, 0, d, n, False, team):
         return lanes.VP_CALLBACK
     if plan.haar:
         for j in range(d):
+            if at.inverse_d[j] == 0.0:
+                scale(column(at.u, j), 0.0, n, team)  # leave the dimensions to the others
             dots(at.h, c, column(at.u, j), n, team, at.room)
             for i in range(c):
                 coefficient[i] = -at.inverse[i] * at.inverse[i] * at.room[i]
             add_columns(column(at.u, j), at.h, c, coefficient, n, team)
-        orthogonalise(at.u, d, n, at.r_u, at.inverse_u, at.room, team)
+        orthogonalise(at.u, d, n, at.r_u, at.inverse_u, at.room, 1.0, team)
         for j in range(d):
             scale(column(at.u, j), at.inverse_u[j], n, team)
     mix_in_place(at.u, d, at.r_d, n, at.room, True, team)
@@ -131,12 +138,16 @@ cdef inline int shift_task(void* what, int64_t block, int units, Hand* hand,
     return 0
 
 
-cdef inline void through_norm(const Asked* asked, State* at, double* u, int b, int64_t n,
-                              Team* team) noexcept nogil:
-    """The norm's Jacobian, which is symmetric, but for 1/spread."""
+cdef inline void through_norm(const Asked* asked, State* at, double* u, double* log, int b,
+                              int64_t n, Team* team) noexcept nogil:
+    """The norm's Jacobian, which is symmetric; of a signal that is exactly 0 it is 0."""
     cdef Step of
     cdef Frame value
     cdef double along
+    if at.log_spread[b] == lanes.VP_NEVER:
+        scale(u, 0.0, n, team)
+        log[0] = lanes.VP_NEVER
+        return
     of.u = u
     if asked.norm == LAYER_NORM:
         of.first = mean_of(u, n, team)
@@ -147,6 +158,7 @@ cdef inline void through_norm(const Asked* asked, State* at, double* u, int b, i
     of.first = 1.0
     of.second = -along / <double> n
     each_block(mix_task, &of, n, team, 0)
+    log[0] -= at.log_spread[b]
 
 
 cdef inline int rescale(double* u, double* log, int64_t n, Team* team) noexcept nogil:
@@ -178,13 +190,14 @@ cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, 
     each_block(multiply_task, &of, n, team, 0)
     frame.at, frame.stride = u, 0
     dots(frame, 1, u, n, team, &square)
+    here.asked, here.layer = asked, layer
     here.at, here.plan, here.units = at, plan, n
     here.normalise = asked.norm != NO_NORM and not asked.post
-    if log[0] != lanes.VP_NEVER and is_lost(plan, square) and not truly_zero(&here, b, True):
+    if log[0] != lanes.VP_NEVER and is_lost(plan, square) and not truly_zero(
+            &here, b, True, team.hands):
         return LOST
     if here.normalise:
-        through_norm(asked, at, u, b, n, team)
-        log[0] -= at.log_spread[b]
+        through_norm(asked, at, u, log, b, n, team)
         log_k = 0.0 if log_k != lanes.VP_NEVER else log_k
     log[0] += log_slope_of(plan, log_k)
     return rescale(u, log, n, team)

@@ -23,7 +23,10 @@ cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Fr
                   team):
         return lanes.VP_CALLBACK
     if plan.haar:
-        orthogonalise(a, asked.columns, n, at.r_d, at.inverse_d, at.room, team)
+        for j in range(asked.columns):
+            if at.r_h[j * asked.columns + j] == 0.0:
+                scale(column(a, j), 0.0, n, team)  # no input points there
+        orthogonalise(a, asked.columns, n, at.r_d, at.inverse_d, at.room, 0.0, team)
         for j in range(asked.columns):
             scale(column(a, j), at.inverse_d[j], n, team)
     return lanes.VP_OK
@@ -91,7 +94,7 @@ cdef inline void climb(State* at, Frame x, int first, int count, double* logs, i
     cdef double* r = at.r_d
     cdef int j
     these.at, these.stride = column(x, first), x.stride
-    orthogonalise(these, count, n, r, at.inverse_d, at.room, team)
+    orthogonalise(these, count, n, r, at.inverse_d, at.room, 0.0, team)
     for j in range(count):
         if at.inverse_d[j] == 0.0:
             stretch[j] = lanes.VP_NEVER
