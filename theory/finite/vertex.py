@@ -31,9 +31,9 @@ from varprop.activation import Activation
 from varprop.network import Network
 
 from ..maps import variance_map
-from ..prediction import layer_variances
 from ..recursion import iterate
 from ..scatter import log_relative_variance
+from ..stack import Stack
 from .kurtosis import weight_kurtosis
 
 __all__ = ["Vertex", "log_slopes", "vertex"]
@@ -148,11 +148,11 @@ def vertex(network: Network, log_input_mean_square: float = 0.0) -> Vertex:
     log_input = float(log_input_mean_square)
     if math.isnan(log_input) or log_input == math.inf:
         raise ValueError(f"log_input_mean_square must be finite or -inf, got {log_input}")
-    weight, bias = layer_variances(network)
-    log_k, log_a = iterate(variance_map(network.act), log_input, weight, bias)
+    stack = Stack.of(network)
+    log_k, log_a = iterate(stack, log_input)
     if not (np.isfinite(log_k).all() and np.isfinite(log_a).all()):
         raise ValueError("every signal is exactly 0: it has no logarithm; give an input or biases")
-    share = np.exp(weight + np.concatenate([[log_input], log_a[:-1]]) - log_k)
+    share = np.exp(stack.log_weight + np.concatenate([[log_input], log_a[:-1]]) - log_k)
     found, where = np.unique(log_k, return_inverse=True)
     s, bend = (values[where] for values in log_slopes(network.act, found))
     scatter = np.minimum(log_relative_variance(network.act, found), _LARGEST)
