@@ -89,7 +89,8 @@ def backward(net, drawn, layers, v):
             back = back * layers[layer - 1].slope
             if norm is not None and norm.place == "pre":
                 back = pulled(back, layers[layer - 1].read, layers[layer - 1].before, norm)
-            back = back + skip * delta
+            if skip:
+                back = back + skip * delta
         delta = back
     return np.array(out), np.mean(delta**2)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from varprop.network import Network
 
+from .scope import plain_network
 from .two_slope import TwoSlope
 
 __all__ = ["LINEAR", "Layers", "chosen_layer", "exact_layers"]
@@ -90,8 +91,7 @@ def exact_layers(network: Network, laws: Sequence[str] = ("normal", "orthogonal"
     >>> layers.length.tolist(), layers.slopes.relative_variance
     ([6.0, 6.0], 5.0)
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    plain_network(network)
     slopes = TwoSlope.of(network.act)
     if np.any(network.bias_std > 0):
         raise ValueError(

@@ -13,6 +13,7 @@ from varprop.network import Network
 
 from .exact import LINEAR, Layers, exact_layers
 from .kurtosis import INDEPENDENT, log_relative_std, second_moments
+from .scope import plain_network
 from .vertex import Vertex, vertex
 
 __all__ = ["FiniteWidth", "Spread", "predicted"]
@@ -199,8 +200,7 @@ def predicted(network: Network, log_input_mean_square: float = 0.0) -> FiniteWid
     >>> w.exact, round(float(w.relative_std[-1]), 4), bool(w.valid.all())
     (False, 0.1722, True)
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    plain_network(network)
     law = network.scheme.distribution
     simple = network.act.degree == 1 and not np.any(network.bias_std > 0)
     if simple and law in ("normal", "orthogonal") and math.isfinite(log_input_mean_square):

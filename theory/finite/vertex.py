@@ -35,6 +35,7 @@ from ..recursion import iterate
 from ..scatter import log_relative_variance
 from ..stack import Stack
 from .kurtosis import weight_kurtosis
+from .scope import plain_network
 
 __all__ = ["Vertex", "log_slopes", "vertex"]
 
@@ -143,8 +144,7 @@ def vertex(network: Network, log_input_mean_square: float = 0.0) -> Vertex:
     >>> round(float(v.fluctuation[-1]), 4)  # tends to (2/3) l/n
     0.0648
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    plain_network(network)
     log_input = float(log_input_mean_square)
     if math.isnan(log_input) or log_input == math.inf:
         raise ValueError(f"log_input_mean_square must be finite or -inf, got {log_input}")

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from varprop.network import Network
 
+from ..finite.scope import plain_network
+
 __all__ = ["JacobianMoments", "jacobian_moments"]
 
 Array = NDArray[np.float64]
@@ -118,8 +120,7 @@ def jacobian_moments(network: Network) -> JacobianMoments:
 
 def _slopes(network: Network) -> tuple[float, float]:
     """E phi'^2 and E phi'^4 of a network whose masks are independent; ValueError for others."""
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    plain_network(network)
     act, law = network.act, network.scheme.distribution
     if act.degree != 1:
         raise ValueError(
