@@ -37,9 +37,7 @@ def network(kind, act):
     extras = KINDS[kind]
     weights = {} if "scheme" in extras else ACTS[act]
     widths = [8] + [12] * DEPTH if "residual" in extras else [8, 12, 5, 9, 20, 7, 11]
-    return Network(
-        DEPTH, widths=widths, act=MIXED if act == "mixed" else act, **weights, **extras
-    )
+    return Network(DEPTH, widths=widths, act=MIXED if act == "mixed" else act, **weights, **extras)
 
 
 # --- against the definition ---------------------------------------------------------------------
@@ -154,7 +152,7 @@ def test_a_norm_forgets_the_size_of_an_input():
 
 
 def test_signals_beyond_float64_along_skip_connections():
-    net = Network(1000, act="tanh", sigma_w=1.0, residual=Residual(1e-100, 1e30))
+    net = Network(1000, act="erf", sigma_w=1.0, residual=Residual(1e-100, 1e30))
     p = predict(net, log_input_mean_square=-5000.0, correlation=0.3)
     assert p.log_variance[-1] == pytest.approx(-5000 + 999 * 60 * math.log(10), rel=1e-12)
     assert p.log_gradient[0] == pytest.approx(999 * 60 * math.log(10), rel=1e-12)
