@@ -113,7 +113,7 @@ def test_post_ln_with_small_branches_stays_bounded():
     q, v = variance_map("tanh")(1.0), gradient_map("tanh")(1.0)
     limit = value(step("norm", "Post-LN with small branches").right, V=v, Q=q)
     assert p.gradient[0] == pytest.approx(limit, rel=1e-3)
-    assert cells(derive("norm").tables[1], r"post-LN, branches $1/\sqrt L$")[-1] == (
+    assert cells(derive("norm").tables[1], r"post-LN, branches $1/\sqrt{L}$")[-1] == (
         f"${limit:.3g}$"
     )
 

@@ -237,7 +237,7 @@ _PLACES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pre-LN", {"norm": "layer", "residual": Residual()}),
     ("post-LN", {"norm": Norm("layer", "post"), "residual": Residual()}),
     (
-        r"post-LN, branches $1/\sqrt L$",
+        r"post-LN, branches $1/\sqrt{L}$",
         {"norm": Norm("layer", "post"), "residual": Residual("1/sqrt(depth)")},
     ),
 )
