@@ -11,7 +11,7 @@ from architecture_twin import followed
 from pair_twin import agrees
 
 from varprop import Network, Norm, Residual
-from varprop.theory import gradient_map, jacobian_moments, predict, variance_map
+from varprop.theory import gradient_map, jacobian_moments, predict, relative_variance, variance_map
 from varprop.theory.finite_width import norm_law, predicted, vertex
 
 NONE = -math.inf
@@ -201,8 +201,9 @@ def test_two_layers_of_a_changing_network_that_agree_are_not_taken_for_rest():
         ({"residual": Residual()}, "skip connections carry"),
         ({"norm": "layer"}, "a norm makes the units"),
         ({"dropout": 0.5}, "the masks of dropout"),
-        ({"act": ["tanh", "relu"]}, "different activations or schemes"),
-        ({"scheme": ["he", "lecun"]}, "different activations or schemes"),
+        ({"act": ["tanh", "relu"]}, "different activations, or weights"),
+        ({"scheme": ["he", "he_uniform"]}, "different activations, or weights"),
+        ({"scheme": ["lecun_uniform", "torch"]}, "different activations, or weights"),
     ],
 )
 def test_finite_width_is_refused_with_the_reason(extras, reason):
@@ -212,3 +213,30 @@ def test_finite_width_is_refused_with_the_reason(extras, reason):
     for law in (predicted, vertex, norm_law, jacobian_moments):
         with pytest.raises(ValueError, match=reason):
             law(net)
+
+
+# --- what is known at finite width --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("laws", [("he", "lecun", "xavier"), ("orthogonal", "orthogonal(0.3)")])
+def test_two_slopes_scatter_alike_whatever_the_size_of_their_weights(laws):
+    laws = (*laws, laws[0])[:3]
+    net = Network(3, width=9, act="relu", scheme=list(laws))
+    found = predict(net, 2.0).finite_width
+    alike = predict(Network(3, width=9, act="relu", scheme=laws[0])).finite_width
+    assert found.exact
+    assert found.relative_std == pytest.approx(alike.relative_std, rel=1e-13)
+    assert found.log_mean == pytest.approx(predict(net, 2.0).log_variance, abs=1e-13)
+    moments, others = jacobian_moments(net), jacobian_moments(alike.network)
+    ratio = moments.log_square - 2 * moments.log_trace
+    assert ratio == pytest.approx(others.log_square - 2 * others.log_trace, abs=1e-12)
+
+
+def test_the_vertex_of_weights_of_different_sizes():
+    n = 40
+    net = Network(3, width=n, act="tanh", scheme=["lecun", "he", "normal, 3/fan_in"])
+    p = predict(net)
+    rho = [relative_variance("tanh", log_k) for log_k in p.log_variance]
+    slope = variance_map("tanh").log_slope(p.log_variance[1])
+    known = [0.0, rho[0] / n, slope**2 * rho[0] / n + rho[1] / n]
+    assert vertex(net).fluctuation == pytest.approx(known, rel=1e-7)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from varprop.network import Network
 
-from .scope import plain_network
+from .scope import plain_network, weight_law
 from .two_slope import TwoSlope
 
 __all__ = ["LINEAR", "Layers", "chosen_layer", "exact_layers"]
@@ -98,7 +98,7 @@ def exact_layers(network: Network, laws: Sequence[str] = ("normal", "orthogonal"
             f"exact laws at finite width need a network without biases, but {network!r} has "
             "some; predicted(network) gives the leading orders"
         )
-    law = network.scheme.distribution
+    law = weight_law(network).distribution
     if law not in laws:
         raise ValueError(
             f"this law is exact for {' or '.join(laws)} weights, not for {law} ones; "
