@@ -138,6 +138,18 @@ def test_dropout_parts_identical_inputs():
     assert apart.correlation[-1] == pytest.approx(p.correlation[-1], abs=1e-9)
 
 
+def test_identical_inputs_leave_one_although_their_size_is_at_rest():
+    """With weights of variance 2 keep/n ReLU keeps K exactly, and only c moves."""
+    net = Network(60, act="relu", sigma_w=math.sqrt(1.6), dropout=0.8)
+    together, apart = predict(net, correlation=1.0), predict(net, correlation=-0.5)
+    c, exact = mp.mpf(1), []
+    for _ in range(60):
+        exact.append(float(c))
+        c = mp.mpf(0.8) * (mp.sqrt(1 - c * c) + c * (mp.pi - mp.acos(c))) / mp.pi
+    assert together.correlation == pytest.approx(exact, abs=1e-12)
+    assert together.correlation[-1] == pytest.approx(apart.correlation[-1], abs=1e-12)
+
+
 def test_a_norm_forgets_the_size_of_an_input():
     for place in ("pre", "post"):
         net = Network(5, act="tanh", sigma_w=2.0, norm=Norm("rms", place))

@@ -87,9 +87,10 @@ def _activated(lengths: Lengths, state: State) -> State:
 
 
 def _still(old: State, new: State, settled: float) -> bool:
-    """Whether a layer changed nothing."""
+    """Whether a layer changed nothing; to leave -inf, identical inputs, is a change."""
     return all(
-        a == b or abs(a - b) <= settled * max(1.0, abs(a)) for a, b in zip(old, new, strict=True)
+        a == b or abs(a - b) <= settled * max(1.0, min(abs(a), abs(b)))
+        for a, b in zip(old, new, strict=True)
     )
 
 

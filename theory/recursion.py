@@ -125,7 +125,7 @@ def _products(stack: Stack, log_input: float) -> tuple[Array, Array]:
 
 def _at_rest(k: float, last: float, older: float) -> bool:
     """Whether a variance has come to rest, if need be between two neighbouring numbers."""
-    return k == last or (k == older and abs(k - last) <= _ROUNDING * max(1.0, abs(k)))
+    return k == last or (k == older and abs(k - last) <= _ROUNDING * max(1.0, abs(last)))
 
 
 def pull_back(log_factor: Array) -> Array:

@@ -248,14 +248,15 @@ def _placed(depth: int, act: str = "tanh") -> list[tuple[str, NDArray[np.float64
     made = []
     for label, extras in _PLACES:
         net = Network(depth + 1, act=act, sigma_w=1.0, **extras)
-        made.append((label, predict(net).log_gradient[-2::-1]))
+        made.append((label, predict(net, variance_map(act)(1.0)).log_gradient[-2::-1]))
     return made
 
 
 def _places() -> Table:
     return by_depth(
         r"Tanh with $\sigma_w = 1$ ($\rho = 1.18$), 1000 layers: the mean square of the gradient "
-        r"that many layers below the last, which has 1:",
+        r"that many layers below the last, which has 1. (The input is as large as any layer's "
+        r"activations.)",
         "place",
         _placed(1000),
         (1, 10, 100, 1000),
