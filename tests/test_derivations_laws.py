@@ -16,6 +16,7 @@ from varprop.theory.kernel import kernel
 from varprop.theory.pair import correlation_map, iterate_pair
 from varprop.theory.scatter import relative_variance
 from varprop.theory.spectrum import jacobian_moments, spectrum
+from varprop.theory.stack import Stack
 
 
 def column(table, name):
@@ -73,7 +74,7 @@ def test_what_the_expansion_near_one_leaves_out_is_of_the_next_order():
 def test_two_inputs_come_together_as_the_derivation_says():
     layers = 30_000
     weight, none = [math.log(2.0)] * layers, [-math.inf] * layers
-    gaps = iterate_pair("relu", (0.0, 0.0), 0.0, weight, none)[3]
+    gaps = iterate_pair(Stack.plain("relu", weight, none), (0.0, 0.0), 0.0)[3]
     law = derive("correlation").result.right
     for at, error in ((1000, 0.03), (layers, 0.0015)):
         assert math.exp(gaps[at - 1]) == pytest.approx(value(law, l=at), rel=error)

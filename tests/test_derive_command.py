@@ -64,7 +64,7 @@ def test_the_command_writes_several_files(tmp_path, capsys):
         ("derive --all -o a -o b", 2, "-o FOLDER"),
         ("derive relu --format md", 2, "--format goes with --all"),
         ("derive --list -o x.md", 2, "writes no file"),
-        ("derive nope", 2, "unknown derivation 'nope'. Known: linear, "),
+        ("derive zzz", 2, "unknown derivation 'zzz'. Known: linear, "),
         ("derive rellu", 2, "Did you mean 'relu'?"),
         ("derive x*y", 2, "unknown name 'y'"),
         ("derive 3", 2, "3 is not a function of x"),

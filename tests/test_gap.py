@@ -307,3 +307,20 @@ def test_a_tensor_table_is_its_function():
     assert asked == [1, 1, 1, 121]
     rough = TensorTable(lambda x, y: np.abs(x - 0.2) * y, patience=0)
     assert rough.at(0.3, 0.1) == pytest.approx(0.01, abs=1e-15)
+
+
+@pytest.mark.parametrize("log_k", [200.0, 299.0, 400.0, 5000.0])
+def test_closed_kernels_at_variances_whose_square_leaves_float64(log_k):
+    with mp.workdps(50):
+        c = 1 - mp.exp(-1)
+        assert agrees(gap("erf").log_at(log_k, -1.0), 1 - 2 / mp.pi * mp.asin(c), 1e-10)
+        relu = (mp.sqrt(1 - c * c) + c * (mp.pi - mp.acos(c))) / mp.pi
+        assert agrees(gap("gelu").log_at(log_k, -1.0), 1 - relu, 1e-10)
+    with mp.workdps(2 * int(log_k) + 400):
+        k, near = mp.exp(mp.mpf(log_k)), mp.exp(-mp.mpf(log_k) - 7)
+
+        def kernel(covariance):
+            return mp.asin(2 * covariance / (1 + 2 * k))
+
+        true = 1 - kernel(k * (1 - near)) / kernel(k)
+        assert agrees(gap("erf").log_at(log_k, -log_k - 7), true, 1e-9, log_k)

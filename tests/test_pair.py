@@ -14,6 +14,7 @@ from pair_twin import agrees, derived
 from varprop.activation import activations
 from varprop.theory import gradient_map, variance_map
 from varprop.theory.pair import correlation_map, iterate_pair
+from varprop.theory.stack import Stack
 
 PUBLISHED = {
     row["id"]: row
@@ -45,7 +46,7 @@ def test_recursion_against_mpmath(name, weight, bias, lengths, log_gap):
     depth = 12
     weights = [weight * (1 + 0.1 * (layer % 3)) for layer in range(depth)]
     log_bias = math.log(bias) if bias else NONE
-    found = iterate_pair(name, lengths, log_gap, [math.log(w) for w in weights], [log_bias] * depth)
+    found = iterate_pair(Stack.plain(name, np.log(weights), [log_bias] * depth), lengths, log_gap)
     with mp.workdps(700):
         near = 1 - mp.mpf(10) ** -650
         exact = derived(name)
@@ -66,7 +67,7 @@ def test_close_inputs_stay_apart_in_a_deep_chaotic_network():
     weight, depth = 2 * math.log(2.5), 1200
     start = math.log(1e-300)
     log_a, _, correlation, log_gaps = iterate_pair(
-        "tanh", (0.0, 0.0), start, [weight] * depth, [NONE] * depth
+        Stack.plain("tanh", [weight] * depth, [NONE] * depth), (0.0, 0.0), start
     )
     k = math.exp(log_a[-1])
     chi = weight + gradient_map("tanh").log(log_a[-1])
@@ -79,7 +80,7 @@ def test_close_inputs_stay_apart_in_a_deep_chaotic_network():
 def test_relu_correlations_approach_one_like_the_square_of_depth():
     depth = 3000
     he = [math.log(2.0)] * depth
-    log_gaps = iterate_pair("relu", (0.0, 0.0), 0.0, he, [NONE] * depth)[3]
+    log_gaps = iterate_pair(Stack.plain("relu", he, [NONE] * depth), (0.0, 0.0), 0.0)[3]
     # 1-c ~ 9 pi^2 / (2 l^2), with corrections of order ln(l)/l.
     assert math.exp(log_gaps[-1]) * depth**2 == pytest.approx(9 * math.pi**2 / 2, rel=0.02)
 
@@ -88,7 +89,7 @@ def test_the_angle_freezes_at_the_critical_point_of_tanh():
     """sigma = (1, 0): K falls like 1/(2l) and dc/dl is summable, so c stays off 1."""
     depth = 400
     log_a, log_b, correlation, _ = iterate_pair(
-        "tanh", (0.0, 0.7), math.log(0.5), [0.0] * depth, [NONE] * depth
+        Stack.plain("tanh", [0.0] * depth, [NONE] * depth), (0.0, 0.7), math.log(0.5)
     )
     assert math.exp(-log_a[-1]) == pytest.approx(2 * depth, rel=0.02)
     assert log_a[-1] - log_b[-1] == pytest.approx(0.0, abs=2e-2)
@@ -97,18 +98,20 @@ def test_the_angle_freezes_at_the_critical_point_of_tanh():
 
 def test_settled_networks_are_filled_in():
     depth = 200_000
-    found = iterate_pair("tanh", (0.0, 1.0), 0.3, [0.9] * depth, [-2.0] * depth)
+    found = iterate_pair(Stack.plain("tanh", [0.9] * depth, [-2.0] * depth), (0.0, 1.0), 0.3)
     assert all(len(each) == depth and np.isfinite(each).all() for each in found)
     log_a, _, correlation, _ = (each[-1] for each in found)
     after = correlation_map("tanh")(correlation, math.exp(log_a), math.exp(0.45), math.exp(-1.0))
     assert after == pytest.approx(correlation, abs=1e-12)
-    changed = iterate_pair("tanh", (0.0, 0.0), 0.3, [0.9] * 300 + [0.5] * 300, [-2.0] * 600)[0]
+    changed = iterate_pair(
+        Stack.plain("tanh", [0.9] * 300 + [0.5] * 300, [-2.0] * 600), (0.0, 0.0), 0.3
+    )[0]
     assert abs(changed[299] - changed[599]) > 0.1
 
 
 def test_identical_inputs_stay_identical():
     log_a, log_b, correlation, log_gaps = iterate_pair(
-        "silu", (0.2, 0.2), NONE, [0.5] * 20, [-1.0] * 20
+        Stack.plain("silu", [0.5] * 20, [-1.0] * 20), (0.2, 0.2), NONE
     )
     assert np.array_equal(log_a, log_b)
     assert (correlation == 1).all()
@@ -117,9 +120,11 @@ def test_identical_inputs_stay_identical():
 
 def test_shared_biases_draw_inputs_together():
     """Opposite inputs, one layer: k = sigma_b^2 - sigma_w^2."""
-    found = iterate_pair("tanh", (0.0, 0.0), math.log(2), [math.log(0.5)], [math.log(1.5)])
+    found = iterate_pair(
+        Stack.plain("tanh", [math.log(0.5)], [math.log(1.5)]), (0.0, 0.0), math.log(2)
+    )
     assert found[2][0] == pytest.approx(0.5, abs=1e-15)
-    found = iterate_pair("tanh", (0.0, math.log(4.0)), NONE, [0.0], [0.0])
+    found = iterate_pair(Stack.plain("tanh", [0.0], [0.0]), (0.0, math.log(4.0)), NONE)
     assert found[2][0] == pytest.approx(3 / math.sqrt(10), abs=1e-15)
 
 
@@ -195,4 +200,4 @@ def test_bad_arguments_of_the_map(arguments, message):
 )
 def test_bad_arguments_of_the_recursion(inputs, log_gap, message):
     with pytest.raises(ValueError, match=message):
-        iterate_pair("tanh", inputs, log_gap, [0.0], [NONE])
+        iterate_pair(Stack.plain("tanh", [0.0], [NONE]), inputs, log_gap)

@@ -10,6 +10,7 @@ import pytest
 
 from varprop.theory import gradient_map, variance_map
 from varprop.theory.recursion import iterate, log_at, pull_back
+from varprop.theory.stack import Stack
 
 NONE = -math.inf
 
@@ -17,7 +18,7 @@ NONE = -math.inf
 def test_erf_against_mpmath_through_unequal_layers():
     weights, biases = [1.7, 0.3, 2.5, 0.9, 1.1], [0.1, 0.0, 2.0, 0.0, 0.3]
     log_bias = [math.log(b) if b else NONE for b in biases]
-    found = iterate(variance_map("erf"), math.log(3.0), np.log(weights), log_bias)[0]
+    found = iterate(Stack.plain("erf", np.log(weights), log_bias), math.log(3.0))[0]
     with mp.workdps(40):
         k, exact = mp.mpf(3), []
         for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
@@ -30,7 +31,7 @@ def test_erf_against_mpmath_through_unequal_layers():
 def test_layers_that_only_begin_alike_are_not_taken_for_rest():
     weights = np.log(np.r_[np.full(500, 2.25), np.full(500, 4.0)])
     bias = np.full(1000, NONE)
-    found = iterate(variance_map("tanh"), 0.0, weights, bias)[0]
+    found = iterate(Stack.plain("tanh", weights, bias), 0.0)[0]
     q = variance_map("tanh")
     for layer, weight in ((499, 2.25), (999, 4.0)):
         k = math.exp(found[layer])
@@ -43,7 +44,9 @@ def test_rest_is_filled_with_what_the_loop_would_give(sigma_b):
     q = variance_map("gelu")
     log_bias = 2 * math.log(sigma_b) if sigma_b else NONE
     depth = 3000
-    log_k, log_a = iterate(q, 0.5, np.full(depth, math.log(1.9)), np.full(depth, log_bias))
+    log_k, log_a = iterate(
+        Stack.plain("gelu", np.full(depth, math.log(1.9)), np.full(depth, log_bias)), 0.5
+    )
     a = 0.5
     for layer in range(depth):
         k = np.logaddexp(log_bias, math.log(1.9) + a)
@@ -54,7 +57,7 @@ def test_rest_is_filled_with_what_the_loop_would_give(sigma_b):
 
 def test_degree_one_is_a_sum():
     weights = np.log(np.array([3.0, 0.5, 7.0, 2.0]))
-    log_k, log_a = iterate(variance_map("leaky_relu(0.2)"), 1.0, weights, np.full(4, NONE))
+    log_k, log_a = iterate(Stack.plain("leaky_relu(0.2)", weights, np.full(4, NONE)), 1.0)
     factor = math.log(0.52)
     assert log_k == pytest.approx(1.0 + np.cumsum(weights) + factor * np.arange(4), rel=1e-14)
     assert log_a - log_k == pytest.approx(np.full(4, factor), rel=1e-13)
@@ -62,7 +65,7 @@ def test_degree_one_is_a_sum():
 
 def test_a_million_layers():
     depth = 10**6
-    log_k = iterate(variance_map("tanh"), 0.0, np.full(depth, 1.0), np.full(depth, NONE))[0]
+    log_k = iterate(Stack.plain("tanh", np.full(depth, 1.0), np.full(depth, NONE)), 0.0)[0]
     assert math.e * variance_map("tanh")(math.exp(log_k[-1])) == pytest.approx(
         math.exp(log_k[-1]), rel=1e-13
     )
@@ -70,7 +73,7 @@ def test_a_million_layers():
 
 def test_what_leaves_even_the_logarithm_says_so():
     with pytest.raises(OverflowError, match=r"the variance of layer \d+ is beyond exp\(1e308\)"):
-        iterate(variance_map("squared_relu"), 1.0, np.full(2000, 3.0), np.full(2000, NONE))
+        iterate(Stack.plain("squared_relu", np.full(2000, 3.0), np.full(2000, NONE)), 1.0)
 
 
 def test_zero_is_allowed():

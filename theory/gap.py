@@ -32,6 +32,7 @@ _NEAREST = 62.0  # -ln(1-c) from where the gap is linear in 1-c to about 1e-13
 _NEAREST_JUMP = 28.0  # the same for a gap like sqrt(1-c), by two terms
 _FAR = 46.0  # ln K from where an activation is its slopes at infinity to 1e-10
 FARTHEST = 72.0  # tilt of inputs as opposite as float64 can tell
+_SQUARES = 300.0  # ln K up to which closed forms can square K
 _MIDDLE = -30.0  # ln(1-c) that is small, and large beside 1/K, far out
 _PATIENCE = 60
 _FEW = 200  # angles that are not worth a table
@@ -170,7 +171,8 @@ class Gap:
         start = reach(self.act)[0]
         if log_k < start:
             return self._value(start, log_gap) + self.power_below * (log_k - start)
-        if log_k <= self._stop or closed_pair(self.act):
+        closed = closed_pair(self.act) and (log_k < _SQUARES or self.act.oscillates)
+        if log_k <= self._stop or closed:
             return self._value(log_k, log_gap)
         return self._beyond(log_k, log_gap)
 

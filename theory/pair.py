@@ -8,7 +8,6 @@ two inputs share.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +20,8 @@ from .gap import gap
 from .kernel import kernel
 from .lengths import Lengths
 from .maps import variance_map
+from .recursion import log_sum
+from .stack import Stack
 
 __all__ = ["CorrelationMap", "correlation_map", "iterate_pair"]
 
@@ -32,36 +33,48 @@ _SETTLED = 1e-15  # relative change of a layer that counts as none
 _EQUAL = 1e-250  # |ln a - ln b| whose square is below every gap that float64 can hold
 
 
-def _log_sum(a: float, b: float) -> float:
-    high, low = max(a, b), min(a, b)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+def _shared(state: State, log_weight: float, log_bias: float) -> State:
+    """Shared weights and biases: k' = sigma_b^2 + sigma_w^2 k, for variances and covariance."""
+    log_a, delta, log_gap = state
+    weighted = log_a + log_weight, delta, log_gap
+    return weighted if log_bias == -math.inf else _added(weighted, (log_bias, 0.0, -math.inf))
 
 
-def _mixed(act: State, log_weight: float, log_bias: float) -> State:
-    """Shared weights and biases: k' = sigma_b^2 + sigma_w^2 k, for variances and covariance.
+def _added(one: State, two: State) -> State:
+    """Two independent parts of a signal: their variances and covariances add up.
 
-    A state is (ln a, ln a - ln b, ln(1-c)). With shares w = sigma_w^2 sqrt(ab) / sqrt(a'b') and
-    s = sigma_b^2 / sqrt(a'b'), and d = ln a - ln b,
-    1 - c' = w (1-c) + s w (2 sinh(d/4))^2 / (1 + s + w): no term cancels another.
+    A state is (ln a, ln a - ln b, ln(1-c)). With shares w_i = sqrt(a_i b_i)/sqrt(a' b') of the
+    parts, and d_i = ln a_i - ln b_i,
+    1 - c' = sum w_i (1-c_i) + w_1 w_2 (2 sinh((d_1 - d_2)/4))^2 / (1 + w_1 + w_2):
+    no term cancels another.
     """
-    log_a, delta, log_gap = act
-    if log_bias == -math.inf:
-        return log_a + log_weight, delta, log_gap
-    log_b = log_a - delta
-    new_a = _log_sum(log_bias, log_weight + log_a)
-    new_b = _log_sum(log_bias, log_weight + log_b)
+    (a1, d1, gap1), (a2, d2, gap2) = one, two
+    b1, b2 = a1 - d1, a2 - d2
+    new_a, new_b = log_sum(a1, a2), log_sum(b1, b2)
     root = (new_a + new_b) / 2
-    weight, bias = log_weight + (log_a + log_b) / 2 - root, log_bias - root
-    size = abs(delta)
-    if size < _EQUAL:
-        return new_a, 0.0, weight + log_gap
-    stretch = size / 2 + 2 * math.log(-math.expm1(-size / 2))
-    stretch -= math.log1p(math.exp(bias) + math.exp(weight))
-    new_gap = _log_sum(weight + log_gap, bias + weight + stretch)
-    if size > 1:
+    w1, w2 = (a1 + b1) / 2 - root, (a2 + b2) / 2 - root
+    new_gap = log_sum(w1 + gap1, w2 + gap2)
+    apart = abs(d1 - d2)
+    if apart >= _EQUAL:
+        stretch = apart / 2 + 2 * math.log(-math.expm1(-apart / 2))
+        stretch -= math.log1p(math.exp(w1) + math.exp(w2))
+        new_gap = log_sum(new_gap, w1 + w2 + stretch)
+    if max(abs(d1), abs(d2)) > 1:
         return new_a, new_a - new_b, new_gap
-    new_delta = math.log1p(math.exp(log_weight + log_b - new_b) * math.expm1(delta))
-    return new_a, new_delta, new_gap
+    grown = math.exp(b1 - new_b) * math.expm1(d1) + math.exp(b2 - new_b) * math.expm1(d2)
+    return new_a, math.log1p(grown), new_gap
+
+
+def _normed(state: State) -> State:
+    """Both mean squares 1; the angle is kept."""
+    return 0.0, 0.0, state[2]
+
+
+def _dropped(state: State, log_keep: float) -> State:
+    """Each input has its own mask: 1/keep for the variances alone, so c' = keep c."""
+    log_a, delta, log_gap = state
+    dropped = math.log(-math.expm1(log_keep))
+    return log_a - log_keep, delta, log_sum(dropped, log_keep + log_gap)
 
 
 def _activated(lengths: Lengths, state: State) -> State:
@@ -73,36 +86,34 @@ def _activated(lengths: Lengths, state: State) -> State:
     return log_q, lengths.ratio(log_a, delta), lengths.log_at(log_a, delta, log_gap)
 
 
-def _still(old: State, new: State) -> bool:
-    """Whether a layer changed nothing."""
+def _still(old: State, new: State, settled: float) -> bool:
+    """Whether a layer changed nothing; to leave -inf, identical inputs, is a change."""
     return all(
-        a == b or abs(a - b) <= _SETTLED * max(1.0, abs(a)) for a, b in zip(old, new, strict=True)
+        a == b or abs(a - b) <= settled * max(1.0, min(abs(a), abs(b)))
+        for a, b in zip(old, new, strict=True)
     )
 
 
 def iterate_pair(
-    act: Any,
-    log_inputs: tuple[float, float],
-    log_gap: float,
-    log_weight: Sequence[float],
-    log_bias: Sequence[float],
+    stack: Stack, log_inputs: tuple[float, float], log_gap: float
 ) -> tuple[Array, Array, Array, Array]:
     """Follow two inputs through the layers of an infinitely wide network.
 
     a^(l+1) = sigma_b^2 + sigma_w^2 Q(a^l), b likewise, and
     k^(l+1) = sigma_b^2 + sigma_w^2 E phi(u) phi(v) with (u, v) of variances a^l, b^l and
-    covariance k^l (Poole et al., arXiv 1606.05340, eq. 5).
+    covariance k^l (Poole et al., arXiv 1606.05340, eq. 5). A skip connection adds skip^2 (a, b, k)
+    of the layer below to branch^2 times these; a norm makes variances 1 and keeps the cosine;
+    dropout divides the variances of the activations by keep, but not their covariance, since each
+    input has a mask of its own.
 
     Parameters
     ----------
-    act : str, Activation or pair of callables
-        The activation phi.
+    stack : Stack
+        The layers.
     log_inputs : (float, float)
         ln of the two inputs' mean squares, finite.
     log_gap : float
         ln(1 - cosine) of the inputs, at most ln 2 (opposite); -inf for the same direction.
-    log_weight, log_bias : sequence of float
-        ln sigma_w^2 and ln sigma_b^2 of each layer; -inf for no bias.
 
     Returns
     -------
@@ -119,11 +130,10 @@ def iterate_pair(
 
     Examples
     --------
-    >>> he, none = [math.log(2.0)] * 3, [-math.inf] * 3
-    >>> iterate_pair("relu", (0.0, 0.0), 0.0, he, none)[2].round(6).tolist()
+    >>> he = Stack.plain("relu", [math.log(2.0)] * 3, [-math.inf] * 3)
+    >>> iterate_pair(he, (0.0, 0.0), 0.0)[2].round(6).tolist()
     [0.0, 0.31831, 0.493731]
     """
-    lengths = Lengths(gap(Activation.parse(act)))
     a, b = (float(value) for value in log_inputs)
     if not (math.isfinite(a) and math.isfinite(b)):
         raise ValueError(
@@ -131,22 +141,29 @@ def iterate_pair(
         )
     if math.isnan(log_gap) or log_gap > _LN2 + 1e-15:
         raise ValueError(f"log_gap must be at most ln 2, got {log_gap!r}")
-    depth = len(log_weight)
-    changes = [
-        layer
-        for layer in range(1, depth)
-        if (log_weight[layer], log_bias[layer]) != (log_weight[layer - 1], log_bias[layer - 1])
-    ]
-    same_from = changes[-1] if changes else 0
-    out = np.empty((3, depth))
+    steady = stack.steady
+    # Along skip connections small changes may add up for as long as there are layers.
+    settled = 0.0 if stack.has_skips else _SETTLED
+    out = np.empty((3, stack.depth))
+    maps = stack.per_layer(lambda act: Lengths(gap(act)))
+    parts = (stack.log_weight, stack.log_bias, stack.log_branch, stack.log_skip)
+    layers = enumerate(zip(maps, *(part.tolist() for part in parts), strict=True))
     state: State = (a, a - b, min(float(log_gap), _LN2))
-    for layer, (weight, bias) in enumerate(zip(log_weight, log_bias, strict=True)):
-        before = state
-        state = _mixed(_activated(lengths, state) if layer else state, weight, bias)
+    h, before = state, state
+    for layer, (lengths, weight, bias, branch, skip) in layers:
+        state = _shared(h, branch + weight, branch + bias)
+        if skip > -math.inf:
+            state = _added(state, (before[0] + skip, before[1], before[2]))
+        if stack.place == "post":
+            state = _normed(state)
         out[:, layer] = state
-        if layer > same_from and _still(before, state):
+        if layer > steady and _still(before, state, settled):
             out[:, layer:] = out[:, layer, None]
             break
+        h = _activated(lengths, _normed(state) if stack.place == "pre" else state)
+        if stack.log_keep < 0:
+            h = _dropped(h, stack.log_keep)
+        before = state
     log_a, delta, log_gaps = out
     return log_a, log_a - delta, 0.0 - np.expm1(log_gaps), log_gaps
 
@@ -259,7 +276,7 @@ class CorrelationMap:
         if weight == -math.inf:
             raise ValueError("sigma_w must be > 0: without weights every input is the same")
         signal = weight + variance_map(self.act).log_at(log_k)
-        return signal - _log_sum(bias, signal)
+        return signal - log_sum(bias, signal)
 
     def slope(
         self,

@@ -8,9 +8,9 @@ from typing import Any
 
 from varprop.network import Network
 
-from .maps import variance_map
-from .prediction import Prediction, layer_variances
+from .prediction import Prediction
 from .recursion import iterate
+from .stack import Stack
 
 __all__ = ["Prediction", "predict"]
 
@@ -27,7 +27,9 @@ def predict(
 
     K^1 = sigma_b^2 + sigma_w^2 |x|^2/n_0 and K^(l+1) = sigma_b^2 + sigma_w^2 Q(K^l), with the
     sigma of each layer as its fans give it; the gradient comes back the same way. For two inputs
-    the correlation of their pre-activations is followed too.
+    the correlation of their pre-activations is followed too. Skip connections, norms, dropout and
+    layers that differ are followed as `Network` defines them; at infinite width LayerNorm and
+    RMSNorm are the same.
 
     Parameters
     ----------
@@ -66,6 +68,11 @@ def predict(
     >>> p = predict(Network(depth=2, act="relu", scheme="he"), correlation=0.0)
     >>> p.correlation.round(6).tolist()
     [0.0, 0.31831]
+    >>> from varprop import Residual
+    >>> net = Network(100, act="relu", sigma_w=2**0.5, residual=Residual("1/sqrt(depth)"))
+    >>> p = predict(net)
+    >>> round(float(p.variance[-1] / p.variance[0]), 6)  # (1 + 1/100)^99
+    2.678033
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, not {type(network).__name__}")
@@ -73,12 +80,11 @@ def predict(
     first, second = _log_inputs(input_mean_square, log_input_mean_square, gap is not None)
     if gap is not None and -math.inf in (first, second):
         raise ValueError("the cosine of an angle needs two inputs that are not zero")
-    weight, bias = layer_variances(network)
-    q = variance_map(network.act)
+    stack = Stack.of(network)
+    own = iterate(stack, first)
     if gap is None:
-        return Prediction(network, first, *iterate(q, first, weight, bias))
-    other = Prediction(network, second, *iterate(q, second, weight, bias))
-    own = iterate(q, first, weight, bias)
+        return Prediction(network, first, *own)
+    other = Prediction(network, second, *iterate(stack, second))
     return Prediction(network, first, *own, other, gap)
 
 

@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop.activation import Activation
 from varprop.network import Network
 
 from .maps import gradient_map, mean_map
 from .recursion import log_at, pull_back
+from .stack import Stack
 
 if TYPE_CHECKING:
     from .finite_width import FiniteWidth
 
-__all__ = ["Prediction", "layer_variances"]
+__all__ = ["Prediction"]
 
 Array = NDArray[np.float64]
 
 _SMALLEST, _LARGEST = -708.0, 709.7  # ln of what float64 holds at full precision
-
-
-def layer_variances(network: Network) -> tuple[Array, Array]:
-    """ln sigma_w^2 and ln sigma_b^2 of each layer; -inf for no bias.
-
-    Examples
-    --------
-    >>> layer_variances(Network(2, act="tanh", scheme="lecun"))
-    (array([0., 0.]), array([-inf, -inf]))
-    """
-    sizes = np.asarray(network.widths, dtype=float)
-    gain = np.asarray(network.scheme.gain(sizes[:-1], sizes[1:]), dtype=float)
-    with np.errstate(divide="ignore"):
-        return np.log(gain), 2 * np.log(np.asarray(network.bias_std, dtype=float))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +42,9 @@ class Prediction:
     log_input_mean_square : float
         ln of the mean square of the input; -inf for zeros.
     log_variance : ndarray, (depth,)
-        ln K^l of layers 1..depth; -inf where K is exactly 0.
+        ln K^l of layers 1..depth, before a norm; -inf where K is exactly 0.
     log_activation : ndarray, (depth,)
-        ln a^l = ln Q(K^l).
+        ln a^l, after dropout: ln Q(K^l) - ln keep, or with 1 for K^l after a norm.
     other : Prediction or None
         The prediction for the second input, where two were given.
     input_log_gap : float or None
@@ -89,10 +78,10 @@ class Prediction:
         """1..depth."""
         return np.arange(1, len(self.log_variance) + 1)
 
-    @property
+    @cached_property
     def log_preactivation(self) -> Array:
-        """ln q^l: at infinite width the mean square of a pre-activation is its variance K^l."""
-        return self.log_variance
+        """ln q^l: at infinite width K^l, or 1 after a norm ("post")."""
+        return self._kept(self._stack.after(self.log_variance))
 
     @property
     def variance(self) -> Array:
@@ -107,14 +96,24 @@ class Prediction:
     @property
     def preactivation(self) -> Array:
         """q^l; OverflowError where float64 can't hold one."""
-        return self._plain("preactivation", self.log_variance)
+        return self._plain("preactivation", self.log_preactivation)
 
     @cached_property
     def mean(self) -> Array:
-        """E phi(z^l) = m(K^l), the mean of a layer's activations over its units."""
-        distinct, which = np.unique(self.log_variance, return_inverse=True)
-        variance = self._plain("variance", distinct)
-        return self._kept(np.asarray(mean_map(self.network.act)(variance))[which])
+        """E phi(z^l) = m(q^l), the mean of a layer's activations over its units.
+
+        With a norm before phi it is m(1); dropout leaves it as it is.
+        """
+
+        def at(act: Activation) -> Callable[[Array], Array]:
+            def means(variance: Array) -> Array:
+                distinct, which = np.unique(variance, return_inverse=True)
+                return np.asarray(mean_map(act)(distinct))[which]
+
+            return means
+
+        read = self._plain("preactivation", self._log_read)
+        return self._kept(self._stack.applied(at, read))
 
     @cached_property
     def log_gradient(self) -> Array:
@@ -125,8 +124,13 @@ class Prediction:
         ValueError
             For an activation that jumps, whose slope has no mean square.
         """
-        slope = log_at(gradient_map(self.network.act), self.log_variance[:-1])
-        return self._kept(pull_back(self._log_fan_out_gain[1:] + slope))
+        stack, read = self._stack, self._log_read[:-1]
+        slope = stack.applied(lambda act: partial(log_at, gradient_map(act)), read)
+        if stack.place == "pre":
+            slope = slope - _divisor(self.log_preactivation[:-1])
+        back = stack.log_branch[1:] + self._log_fan_out_gain[1:] + slope - stack.log_keep
+        factor = np.logaddexp(stack.log_skip[1:], back) + self._log_after_norm[1:]
+        return self._kept(pull_back(factor))
 
     @property
     def gradient(self) -> Array:
@@ -137,11 +141,11 @@ class Prediction:
     def log_weight_gradient(self) -> Array:
         """ln of the sum over the weights of layer l of (d(v.z^L)/dW_ij)^2.
 
-        It is n_l g^l n_(l-1) a^(l-1), where a^0 is the mean square of the input.
+        It is n_l g^l n_(l-1) a^(l-1), where a^0 is the mean square of the input; with a factor of
+        branch^2 along skip connections, and of 1/K^l if a norm follows.
         """
         below = np.r_[self.log_input_mean_square, self.log_activation[:-1]]
-        fan_in, fan_out = self._log_fans
-        return self._kept(fan_out + self.log_gradient + fan_in + below)
+        return self._kept(self._log_branch_gradient + self._log_fans[0] + below)
 
     @property
     def weight_gradient(self) -> Array:
@@ -152,6 +156,8 @@ class Prediction:
     def log_bias_gradient(self) -> Array:
         """ln of the sum over the biases of layer l of (d(v.z^L)/db_i)^2: ln of n_l g^l.
 
+        With a factor of branch^2 along skip connections, and of 1/K^l if a norm follows.
+
         Raises
         ------
         ValueError
@@ -161,7 +167,7 @@ class Prediction:
             raise ValueError(
                 f"{self.network!r} has no biases; give it sigma_b > 0 or a scheme with biases"
             )
-        return self._kept(self._log_fans[1] + self.log_gradient)
+        return self._kept(self._log_branch_gradient)
 
     @property
     def bias_gradient(self) -> Array:
@@ -170,8 +176,12 @@ class Prediction:
 
     @property
     def log_input_gradient(self) -> float:
-        """ln of the mean over inputs of (d(v.z^L)/dx_j)^2, which is n_1 Var(W^1) g^1."""
-        return float(self._log_fan_out_gain[0] + self.log_gradient[0])
+        """ln of the mean over inputs of (d(v.z^L)/dx_j)^2, which is n_1 Var(W^1) g^1.
+
+        If a norm follows layer 1, it is that over K^1.
+        """
+        after = self._log_after_norm[0] + self.log_gradient[0]
+        return float(self._log_fan_out_gain[0] + after)
 
     @property
     def input_gradient(self) -> float:
@@ -209,10 +219,7 @@ class Prediction:
                 "mean squares differ, input_mean_square=(1.0, 2.0)"
             )
         inputs = (self.log_input_mean_square, self.other.log_input_mean_square)
-        weight, bias = layer_variances(self.network)
-        _, _, correlation, log_gap = iterate_pair(
-            self.network.act, inputs, self.input_log_gap, weight.tolist(), bias.tolist()
-        )
+        _, _, correlation, log_gap = iterate_pair(self._stack, inputs, self.input_log_gap)
         return self._kept(correlation), self._kept(log_gap)
 
     @cached_property
@@ -232,8 +239,30 @@ class Prediction:
     def _log_fan_out_gain(self) -> Array:
         """ln of n_l Var(W^l) of each layer."""
         fan_in, fan_out = self._log_fans
-        gain: Array = layer_variances(self.network)[0] + (fan_out - fan_in)
+        gain: Array = self._stack.log_weight + (fan_out - fan_in)
         return gain
+
+    @cached_property
+    def _stack(self) -> Stack:
+        return Stack.of(self.network)
+
+    @property
+    def _log_read(self) -> Array:
+        """ln of the mean square of what phi reads."""
+        return self._stack.read(self.log_preactivation)
+
+    @property
+    def _log_after_norm(self) -> Array:
+        """ln of what a gradient is multiplied by on its way back through the norm behind a sum."""
+        if self._stack.place == "post":
+            return -_divisor(self.log_variance)
+        return np.zeros(len(self.log_variance))
+
+    @property
+    def _log_branch_gradient(self) -> Array:
+        """ln of the sum over units of (d(v.z^L)/d(W^l h^(l-1) + b^l)_i)^2."""
+        back = self._stack.log_branch + self._log_after_norm
+        return np.asarray(self._log_fans[1] + self.log_gradient + back)
 
     def _kept(self, values: Array) -> Array:
         values.setflags(write=False)
@@ -248,3 +277,8 @@ class Prediction:
                 f"use .log_{name}"
             )
         return np.exp(log)
+
+
+def _divisor(log: Array) -> Array:
+    """ln of the mean square that a norm divides by; inf for zeros, where its gradient is 0."""
+    return np.where(log > -np.inf, log, np.inf)

@@ -3,6 +3,10 @@
 K^(l+1) = sigma_b^2 + sigma_w^2 Q(K^l): at any width the exact mean of the next layer's K given this
 layer's, and in the limit of infinite width the value itself. And, from the last layer down,
 g^l = n_(l+1) Var(W^(l+1)) V(K^l) g^(l+1).
+
+With skip connections, norms and dropout K is the mean square of the sum of both branches,
+K^(l+1) = skip^2 q^l + branch^2 (sigma_b^2 + sigma_w^2 Q(.)/keep), where q is K, or 1 after a norm,
+and Q is taken at q, or at 1 where a norm stands before phi.
 """
 
 from __future__ import annotations
@@ -10,17 +14,27 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .basemap import PositiveMap
+from .maps import variance_map
+from .stack import Stack
 
-__all__ = ["iterate", "log_at", "pull_back"]
+__all__ = ["iterate", "log_at", "log_sum", "pull_back"]
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-13  # relative; what a last bit that doesn't come to rest may amount to
 
-def _log_sum(a: float, b: float) -> float:
-    """ln(exp(a) + exp(b)), also where one of them is -inf."""
+
+def log_sum(a: float, b: float) -> float:
+    """ln(exp(a) + exp(b)), also where one of them is -inf.
+
+    Examples
+    --------
+    >>> log_sum(-math.inf, -2000.0)
+    -2000.0
+    """
     high, low = max(a, b), min(a, b)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
@@ -45,24 +59,20 @@ def log_at(f: PositiveMap, log_k: Array) -> Array:
     return out
 
 
-def iterate(
-    q: PositiveMap, log_input: float, log_weight: ArrayLike, log_bias: ArrayLike
-) -> tuple[Array, Array]:
+def iterate(stack: Stack, log_input: float) -> tuple[Array, Array]:
     """Follow a variance through the layers.
 
     Parameters
     ----------
-    q : PositiveMap
-        The variance map of the activation.
+    stack : Stack
+        The layers.
     log_input : float
         ln of the input's mean square; -inf for an input of zeros.
-    log_weight, log_bias : array_like, (depth,)
-        ln sigma_w^2 and ln sigma_b^2 of each layer; -inf for no bias.
 
     Returns
     -------
     log_variance, log_activation : ndarray
-        ln K^l and ln Q(K^l) for l = 1..depth; -inf where a value is exactly 0.
+        ln K^l and ln a^l for l = 1..depth; -inf where a value is exactly 0.
 
     Raises
     ------
@@ -71,23 +81,21 @@ def iterate(
 
     Examples
     --------
-    >>> from varprop.theory.maps import variance_map
-    >>> iterate(variance_map("relu"), 0.0, [math.log(2.0)] * 3, [-math.inf] * 3)[1].tolist()
+    >>> stack = Stack.plain("relu", [math.log(2.0)] * 3, [-math.inf] * 3)
+    >>> iterate(stack, 0.0)[1].tolist()
     [0.0, 0.0, 0.0]
     """
-    weight, bias = np.asarray(log_weight, dtype=float), np.asarray(log_bias, dtype=float)
-    if q.act.degree == 1 and not (bias > -math.inf).any():
-        factor = q.log_at(0.0)
-        log_k = log_input + weight[0] + np.cumsum(np.r_[0.0, factor + weight[1:]])
-        return log_k, log_k + factor
-    changes = np.flatnonzero((weight[1:] != weight[:-1]) | (bias[1:] != bias[:-1]))
-    steady = int(changes[-1]) + 1 if len(changes) else 0  # from here on all layers are alike
-    log_k, log_a = np.empty(len(weight)), np.empty(len(weight))
-    dark = _log_at_zero(q)
-    a, k, older = log_input, math.nan, math.nan
-    for layer, (w, b) in enumerate(zip(weight.tolist(), bias.tolist(), strict=True)):
-        last, k = k, _log_sum(b, w + a)
-        if layer > steady and k in (last, older):  # at rest, to the last bit
+    if all(act.degree == 1 for act in stack.acts) and stack.place is None and not stack.has_biases:
+        return _products(stack, log_input)
+    log_k, log_a = np.empty(stack.depth), np.empty(stack.depth)
+    steady = stack.steady
+    maps = stack.per_layer(lambda act: (variance_map(act), _log_at_zero(variance_map(act))))
+    parts = (stack.log_weight, stack.log_bias, stack.log_branch, stack.log_skip)
+    layers = enumerate(zip(maps, *(part.tolist() for part in parts), strict=True))
+    a, k, z, older = log_input, math.nan, -math.inf, math.nan
+    for layer, ((q, dark), weight, bias, branch, skip) in layers:
+        last, k = k, log_sum(branch + log_sum(bias, weight + a), skip + z)
+        if layer > steady and _at_rest(k, last, older):
             log_k[layer:], log_a[layer:] = k, a
             break
         if k == math.inf:
@@ -95,10 +103,29 @@ def iterate(
                 f"the variance of layer {layer + 1} is beyond exp(1e308): {q.act} grows faster "
                 "than its argument; use fewer layers, smaller weights or a smaller input"
             )
-        a = q.log_at(k) if k > -math.inf else dark
+        if k > -math.inf:
+            z = 0.0 if stack.place == "post" else k
+            a = q.log_at(0.0 if stack.place == "pre" else z) - stack.log_keep
+        else:
+            z, a = k, dark - stack.log_keep
         log_k[layer], log_a[layer] = k, a
         older = last
     return log_k, log_a
+
+
+def _products(stack: Stack, log_input: float) -> tuple[Array, Array]:
+    """Two slopes multiply every variance by the same factor."""
+    shares = stack.per_layer(lambda act: variance_map(act).log_at(0.0))
+    factor = np.fromiter(shares, dtype=float, count=stack.depth) - stack.log_keep
+    branch = stack.log_branch[1:] + stack.log_weight[1:] + factor[:-1]
+    steps = np.logaddexp(branch, stack.log_skip[1:])
+    log_k = log_input + stack.log_weight[0] + np.cumsum(np.r_[0.0, steps])
+    return log_k, log_k + factor
+
+
+def _at_rest(k: float, last: float, older: float) -> bool:
+    """Whether a variance has come to rest, if need be between two neighbouring numbers."""
+    return k == last or (k == older and abs(k - last) <= _ROUNDING * max(1.0, abs(last)))
 
 
 def pull_back(log_factor: Array) -> Array:

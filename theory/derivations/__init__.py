@@ -33,6 +33,8 @@ NAMES = (
     "log_normal",
     "spectrum",
     "residual",
+    "norm",
+    "dropout",
 )
 
 

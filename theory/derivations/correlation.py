@@ -14,6 +14,7 @@ from ..figure import Curve, Figure
 from ..gaussian import K, x
 from ..notation import NormalMean, PairMean, SeriesOf
 from ..pair import correlation_map, iterate_pair
+from ..stack import Stack
 from ._tables import by_depth
 
 __all__ = ["derivation"]
@@ -212,7 +213,7 @@ _STARTS = (-0.9, 0.0, 0.9, 0.999)
 def _gaps(start: float, depth: int) -> NDArray[np.float64]:
     """ln(1 - c) of layers 1, 2, ... of a ReLU network with He's weights."""
     weight, none = [math.log(2.0)] * depth, [-math.inf] * depth
-    return iterate_pair("relu", (0.0, 0.0), math.log1p(-start), weight, none)[3]
+    return iterate_pair(Stack.plain("relu", weight, none), (0.0, 0.0), math.log1p(-start))[3]
 
 
 def _values() -> Table:

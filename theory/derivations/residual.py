@@ -19,7 +19,8 @@ __all__ = ["derivation"]
 
 n, N, L = sympy.symbols("n N L", integer=True, positive=True)
 alpha, g, q, u, v, b = sympy.symbols("alpha g q u v b", positive=True)
-X, F, m, y = sympy.symbols("X F m y", real=True)
+gamma, sigma, G, V = sympy.symbols("gamma sigma_w G V", positive=True)
+X, F, m, y, delta, p, S, t = sympy.symbols("X F m y delta p S t", real=True)
 layer = sympy.Symbol("l", integer=True, positive=True)
 depth = sympy.Symbol("L", positive=True)  # the same L where a limit is taken
 
@@ -131,6 +132,52 @@ def _scale() -> tuple[Step, ...]:
             r"powers of $L$, only $1/\sqrt L$ gives all branches together a share that is neither "
             r"everything nor nothing.",
             "Smaller scales switch the branches off",
+        ),
+    )
+
+
+def _one_matrix() -> tuple[Step, ...]:
+    gain = gamma**2 + alpha**2 * sigma**2 / 2
+    return (
+        Step(
+            Mean(
+                (gamma * X + alpha * F) ** 2,
+                (X, m, q),
+                (F, 0, sigma**2 * NormalMean(Max(x, 0) ** 2, x, q)),
+            ),
+            (gamma**2 + alpha**2 * sigma**2 / 2) * q,
+            r"The leanest block has one matrix and weighs its skip connection too: $z' = \gamma z "
+            r"+ \alpha W \varphi(z)$, with weights of variance $\sigma_w^2/n$. The stream is then "
+            r"one of pre-activations. For ReLU $\alpha^2 g$ is now $\alpha^2 \sigma_w^2/2$, and "
+            r"the skip connection's 1 is $\gamma^2$. (This one is for wide layers: the stream "
+            r"keeps the signs of its components, so in narrow ones $\frac12$ is not exact.)",
+            "One matrix, and a factor on the skip connection",
+        ),
+        Step(
+            Mean(
+                (gamma * delta + alpha * p * S) ** 2, (delta, m, G), (p, t, V), (S, 0, sigma**2 * G)
+            ),
+            (gamma**2 + alpha**2 * sigma**2 * V) * G,
+            r"On the way back the gradient $\delta$ arrives by two roads: as it is, and through "
+            r"weights and slopes, as $S = W^T \delta$ with $\operatorname{E} S = 0$. The mixed "
+            r"term vanishes again.",
+            "Two roads back",
+        ),
+        Step(
+            Subs(gain, (gamma, sigma), (sqrt(1 - alpha**2), sqrt(2))),
+            sympy.Integer(1),
+            r"Now a block can be neutral: He's weights and $\gamma^2 + \alpha^2 = 1$ keep signal "
+            r"and gradient at any depth. But the skip connection then fades like $\gamma^L$, and "
+            r"with it what it was good for, unless $\alpha^2$ is again of order $1/L$.",
+            "A neutral block",
+            ranges=((alpha, 0, 1),),
+        ),
+        Step(
+            Limit(Subs(gamma**depth, gamma, sqrt(1 - 1 / depth)), depth, oo),
+            sympy.exp(-Rational(1, 2)),
+            r"With $\alpha = 1/\sqrt L$ and $\gamma^2 = 1 - 1/L$, a share of $e^{-1/2}$ of the "
+            r"input's own values arrives at the end.",
+            "What is left of the input",
         ),
     )
 
@@ -259,6 +306,8 @@ def _figure() -> Figure:
 _PRACTICE = r"""- Scale the branches of a plain residual network of $L$ blocks by $1/\sqrt L$, or
   multiply the variance of the last weights of each branch by $1/L$. The network then has a signal
   and a gradient within a factor of $e$ at any depth.
+- For layers of one matrix with skip connections from one to the next (`Residual`) the gain to scale
+  is $\sigma_w^2/2$: `residual=Residual("1/sqrt(depth)")` with He's weights.
 - What counts is the *sum* of the branches' gains: with shares $a_l$ the factor is $\prod (1 + a_l)
   \le e^{\sum a_l}$. Not all need the same scale; a few strong blocks and many weak ones are as
   good.
@@ -300,7 +349,7 @@ def derivation() -> Derivation:
         claim=_CLAIM,
         motivation=_MOTIVATION,
         assumptions=_ASSUMPTIONS,
-        steps=(*_block(), *_scale(), *_saturating()),
+        steps=(*_block(), *_scale(), *_one_matrix(), *_saturating()),
         result=Step(
             Limit((1 + g / depth) ** depth, depth, oo),
             sympy.exp(g),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from varprop.network import Network
 
+from .scope import plain_network, weight_law
 from .two_slope import TwoSlope
 
 __all__ = ["LINEAR", "Layers", "chosen_layer", "exact_layers"]
@@ -90,15 +91,14 @@ def exact_layers(network: Network, laws: Sequence[str] = ("normal", "orthogonal"
     >>> layers.length.tolist(), layers.slopes.relative_variance
     ([6.0, 6.0], 5.0)
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    plain_network(network)
     slopes = TwoSlope.of(network.act)
     if np.any(network.bias_std > 0):
         raise ValueError(
             f"exact laws at finite width need a network without biases, but {network!r} has "
             "some; predicted(network) gives the leading orders"
         )
-    law = network.scheme.distribution
+    law = weight_law(network).distribution
     if law not in laws:
         raise ValueError(
             f"this law is exact for {' or '.join(laws)} weights, not for {law} ones; "

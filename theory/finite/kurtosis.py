@@ -24,6 +24,7 @@ from varprop.network import Network
 from varprop.scheme import DISTRIBUTIONS, Scheme
 
 from .exact import exact_layers
+from .scope import weight_law
 
 __all__ = ["INDEPENDENT", "SecondMoments", "second_moments", "weight_kurtosis"]
 
@@ -140,7 +141,7 @@ def second_moments(network: Network, input_kurtosis: float = 1.0) -> SecondMomen
         raise ValueError(
             f"input_kurtosis must be from 1 to the input's size {n_0}, got {input_kurtosis!r}"
         )
-    kappa = weight_kurtosis(network.scheme)
+    kappa = weight_kurtosis(weight_law(network))
     fourth = (layers.slopes.left**2 + layers.slopes.right**2) / 2  # p4/p^2
     depth = network.depth
     growth, excess = np.empty(depth), np.empty(depth)

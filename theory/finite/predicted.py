@@ -13,6 +13,7 @@ from varprop.network import Network
 
 from .exact import LINEAR, Layers, exact_layers
 from .kurtosis import INDEPENDENT, log_relative_std, second_moments
+from .scope import plain_network, weight_law
 from .vertex import Vertex, vertex
 
 __all__ = ["FiniteWidth", "Spread", "predicted"]
@@ -142,7 +143,7 @@ def _exactly(layers: Layers, log_input: float) -> tuple[Spread, Spread]:
 def _leading(network: Network, v: Vertex) -> tuple[Spread, Spread]:
     """Log-normal K and a with the moments of the vertex; q/K nearly a chi-square(n)/n."""
     half = np.asarray(network.widths[1:], dtype=float) / 2
-    if network.scheme.distribution == "orthogonal":
+    if weight_law(network).distribution == "orthogonal":
         mean_length, var_length = -v.length / 2, v.length
     else:
         part = v.length * half  # 1 for normal weights
@@ -199,9 +200,8 @@ def predicted(network: Network, log_input_mean_square: float = 0.0) -> FiniteWid
     >>> w.exact, round(float(w.relative_std[-1]), 4), bool(w.valid.all())
     (False, 0.1722, True)
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
-    law = network.scheme.distribution
+    plain_network(network)
+    law = weight_law(network).distribution
     simple = network.act.degree == 1 and not np.any(network.bias_std > 0)
     if simple and law in ("normal", "orthogonal") and math.isfinite(log_input_mean_square):
         layers = exact_layers(network)
@@ -232,7 +232,7 @@ def predicted(network: Network, log_input_mean_square: float = 0.0) -> FiniteWid
 
 def _reason(network: Network, simple: bool) -> str:
     if simple:
-        law = network.scheme.distribution
+        law = weight_law(network).distribution
         return f"under {law} weights means and deviations are exact, those of logarithms not"
     if network.act.degree != 1:
         return f"{network.act} is not made of two slopes"

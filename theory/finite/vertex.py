@@ -31,10 +31,11 @@ from varprop.activation import Activation
 from varprop.network import Network
 
 from ..maps import variance_map
-from ..prediction import layer_variances
 from ..recursion import iterate
 from ..scatter import log_relative_variance
+from ..stack import Stack
 from .kurtosis import weight_kurtosis
+from .scope import plain_network, weight_law
 
 __all__ = ["Vertex", "log_slopes", "vertex"]
 
@@ -143,16 +144,15 @@ def vertex(network: Network, log_input_mean_square: float = 0.0) -> Vertex:
     >>> round(float(v.fluctuation[-1]), 4)  # tends to (2/3) l/n
     0.0648
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    plain_network(network)
     log_input = float(log_input_mean_square)
     if math.isnan(log_input) or log_input == math.inf:
         raise ValueError(f"log_input_mean_square must be finite or -inf, got {log_input}")
-    weight, bias = layer_variances(network)
-    log_k, log_a = iterate(variance_map(network.act), log_input, weight, bias)
+    stack = Stack.of(network)
+    log_k, log_a = iterate(stack, log_input)
     if not (np.isfinite(log_k).all() and np.isfinite(log_a).all()):
         raise ValueError("every signal is exactly 0: it has no logarithm; give an input or biases")
-    share = np.exp(weight + np.concatenate([[log_input], log_a[:-1]]) - log_k)
+    share = np.exp(stack.log_weight + np.concatenate([[log_input], log_a[:-1]]) - log_k)
     found, where = np.unique(log_k, return_inverse=True)
     s, bend = (values[where] for values in log_slopes(network.act, found))
     scatter = np.minimum(log_relative_variance(network.act, found), _LARGEST)
@@ -161,7 +161,7 @@ def vertex(network: Network, log_input_mean_square: float = 0.0) -> Vertex:
     n = np.asarray(network.widths[1:], dtype=float)
     curve = s**2 - s + bend
     noise = np.maximum(rho / n, 0.0)
-    if network.scheme.distribution == "orthogonal":
+    if weight_law(network).distribution == "orthogonal":
         noise = np.maximum(noise + s**2 * (length - 2 / n), 0.0)
         shift = curve * (length - 2 / n) / 2
     else:
@@ -186,11 +186,11 @@ def _lengths(network: Network, share: Array, rho: Array) -> tuple[Array, Array]:
     sizes = np.asarray(network.widths, dtype=float)
     n_in, n = sizes[:-1], sizes[1:]
     normal = 2 / n
-    if network.scheme.distribution == "orthogonal":
+    if weight_law(network).distribution == "orthogonal":
         kept = np.where(n_in > n, 2 / n - 2 / n_in, 0.0)
         return normal + share**2 * (kept - normal), np.zeros(network.depth)
     unevenness = np.concatenate([[1.0], 1 + rho[:-1]])  # n sum h^4/(sum h^2)^2
-    excess = weight_kurtosis(network.scheme) * share**2 * unevenness / n_in
+    excess = weight_kurtosis(weight_law(network)) * share**2 * unevenness / n_in
     if network.bias_distribution == "uniform":
         excess = excess - 1.2 * (1 - share) ** 2
     return normal + excess / n, excess

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from varprop.network import Network
 
+from ..finite.scope import plain_network, weight_law
+
 __all__ = ["JacobianMoments", "jacobian_moments"]
 
 Array = NDArray[np.float64]
@@ -96,7 +98,7 @@ def jacobian_moments(network: Network) -> JacobianMoments:
     """
     first, second = _slopes(network)
     sizes = np.asarray(network.widths, dtype=float)
-    orthogonal = network.scheme.distribution == "orthogonal"
+    orthogonal = weight_law(network).distribution == "orthogonal"
     log_trace, log_square, log_both = (np.empty(network.depth) for _ in range(3))
     t2, t11, log_scale = sizes[0], sizes[0] ** 2, 0.0
     log_gain = 2 * np.log(np.asarray(network.sigma_w, dtype=float)) + math.log(first)
@@ -118,9 +120,8 @@ def jacobian_moments(network: Network) -> JacobianMoments:
 
 def _slopes(network: Network) -> tuple[float, float]:
     """E phi'^2 and E phi'^4 of a network whose masks are independent; ValueError for others."""
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
-    act, law = network.act, network.scheme.distribution
+    plain_network(network)
+    act, law = network.act, weight_law(network).distribution
     if act.degree != 1:
         raise ValueError(
             f"exact moments are known for linear and two-slope activations (relu, leaky_relu, "
