@@ -36,7 +36,7 @@ def run(act: str = "relu", threads: int = THREADS, **more: object) -> Callable[[
 
 def fill(single: bool = False) -> Callable[[], object]:
     """The normals of 100 trials, and nothing else, in one thread."""
-    return lambda: kernels.fill_repeatedly(100 * DEPTH * WIDTH // 256, 256, single)
+    return lambda: kernels.fill_repeatedly(100 * DEPTH * WIDTH // 256, 256, single=single)
 
 
 def numpy_normals(dtype: type) -> Callable[[], object]:
