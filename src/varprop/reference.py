@@ -7,6 +7,7 @@ square 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -77,7 +78,7 @@ def _forward(run: Run, trial: int) -> tuple[FloatArray, int, list[tuple[FloatArr
             z, unit = np.zeros(units), np.zeros(units)
         else:
             # z over the root of K: weights of variance 1/fan_in, and the two parts' shares
-            w = _weights(network.scheme.distribution, rng, units, fan_in)
+            w = _weights(network.scheme.distribution, rng, units, fan_in, network.scheme.shape)
             z = np.exp((log_w - log_k) / 2) * (w @ h)
             unit = np.exp((log_b - log_k) / 2) * _unit_law(network.bias_distribution, rng, units)
         z = z + unit
@@ -99,13 +100,14 @@ def _forward(run: Run, trial: int) -> tuple[FloatArray, int, list[tuple[FloatArr
 def _backward(run: Run, trial: int, slopes: list[tuple[FloatArray, float]]) -> FloatArray:
     """ln g of every layer, for a gradient that starts as a random direction."""
     network = run.network
-    law, gains = network.scheme.distribution, network.sigma_w**2
+    scheme, gains = network.scheme, network.sigma_w**2
     start = _generator(run, trial, network.depth).standard_normal(network.widths[-1])
     delta, _ = _normalised(start)
     log_g = np.zeros(network.depth)
     for layer in range(network.depth - 1, 0, -1):
         fan_in, units = network.widths[layer : layer + 2]
-        w = _weights(law, _generator(run, trial, layer), units, fan_in)
+        rng = _generator(run, trial, layer)
+        w = _weights(scheme.distribution, rng, units, fan_in, scheme.shape)
         slope, log_unit = slopes[layer - 1]
         delta, log = _normalised(slope * (w.T @ delta))
         log_g[layer - 1] = log_g[layer] + np.log(gains[layer]) + log + log_unit
@@ -136,10 +138,12 @@ def _normalised(h: FloatArray) -> tuple[FloatArray, float]:
     return h / np.sqrt(square), float(np.log(square))
 
 
-def _weights(law: str, rng: np.random.Generator, units: int, fan_in: int) -> FloatArray:
+def _weights(
+    law: str, rng: np.random.Generator, units: int, fan_in: int, shape: float | None = None
+) -> FloatArray:
     """A matrix whose entries have variance 1/fan_in."""
     if law != "orthogonal":
-        return _unit_law(law, rng, (units, fan_in)) / float(np.sqrt(fan_in))
+        return _unit_law(law, rng, (units, fan_in), shape) / float(np.sqrt(fan_in))
     # Haar: the Q of a Gaussian matrix, with the signs of R's diagonal taken out
     q, r = np.linalg.qr(rng.standard_normal((max(units, fan_in), min(units, fan_in))))
     q *= np.sign(np.diag(r))
@@ -147,8 +151,25 @@ def _weights(law: str, rng: np.random.Generator, units: int, fan_in: int) -> Flo
     return matrix * float(np.sqrt(max(units, fan_in) / fan_in))
 
 
-def _unit_law(law: str, rng: np.random.Generator, size: int | tuple[int, int]) -> FloatArray:
+def _unit_law(
+    law: str, rng: np.random.Generator, size: int | tuple[int, int], shape: float | None = None
+) -> FloatArray:
     """Numbers of mean 0 and variance 1."""
-    if law == "normal":
-        return rng.standard_normal(size)
-    return rng.uniform(-np.sqrt(3), np.sqrt(3), size)
+    match law, shape:
+        case "uniform", _:
+            return rng.uniform(-np.sqrt(3), np.sqrt(3), size)
+        case "rademacher", _:
+            return rng.choice([-1.0, 1.0], size)
+        case "student_t", float(df):
+            heavy: FloatArray = rng.standard_t(df, size) * np.sqrt((df - 2) / df)
+            return heavy
+        case "sparse", float(p):
+            chosen: FloatArray = (rng.random(size) < p) * rng.standard_normal(size) / np.sqrt(p)
+            return chosen
+    numbers = rng.standard_normal(size)
+    if law == "truncated_normal":
+        while (outside := np.abs(numbers) > 2).any():
+            numbers[outside] = rng.standard_normal(outside.sum())
+        # of variance 1 - 4 f(2)/P(|x| < 2), f the normal density
+        numbers /= np.sqrt(1 - 4 * np.exp(-2) / (np.sqrt(2 * np.pi) * math.erf(np.sqrt(2))))
+    return numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ def simulate(
         numbers do not depend on it.
     engine : {"auto", "matrix-free", "dense", "reference"}
         "matrix-free" (normal and orthogonal weights, the default for them) costs n numbers a
-        layer; "dense" (normal and uniform) draws all n^2 weights; "reference" is plain NumPy.
+        layer; "dense" (all but orthogonal) draws all n^2 weights; "reference" is plain NumPy.
         All three are exact; they draw different networks.
     saturated_below : float, default 0.05
         A unit counts as saturated where |φ′| is at most this fraction of sup |φ′| (where that is
@@ -95,11 +96,16 @@ def simulate(
     ValueError, TypeError
         For a bad argument, before any work starts.
     NotImplementedError
-        For weight laws that no engine draws yet.
+        For architectures that no engine simulates yet.
     MemoryError
         When the result would not fit into memory.
     OverflowError
         When a custom activation, or the logarithm of the signal, leaves the range of float64.
+
+    Warns
+    -----
+    RuntimeWarning
+        When weights have no finite fourth moment (student_t with df <= 4).
 
     Notes
     -----
@@ -136,11 +142,28 @@ def simulate(
         saturated_below=saturated_below,
         backward=backward,
     )
+    _warn_of_heavy_tails(run.network)
     if run.engine == "reference":
         from .reference import rows
 
         return as_propagation(run, rows(run, progress))
     return as_propagation(run, run.rows(progress))
+
+
+def _warn_of_heavy_tails(network: Network) -> None:
+    heavy = [
+        scheme
+        for scheme in network.distinct_schemes
+        if scheme.distribution == "student_t" and scheme.shape is not None and scheme.shape <= 4
+    ]
+    if heavy:
+        warnings.warn(
+            f"scheme {str(heavy[0])!r}: the fourth moment of student_t with df <= 4 is infinite, "
+            "and so are the variances of the mean squares measured here: their means converge "
+            "slowly, and standard errors say too little",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def prepare(
