@@ -113,7 +113,7 @@ static inline void vp_fill_sparse(vp_stream *stream, uint64_t *restrict words,
 {
     const int pitch = VP_GROUP_SINGLE + VP_GROUP_SINGLE / 2;
     const float scale = (float)(1.0 / __builtin_sqrt(p));
-    /* signed, for which all instruction sets have comparisons; p = 1 keeps all */
+    /* words are compared as signed numbers, as AVX2 can */
     const int64_t last = p < 1.0 ? (int64_t)((uint64_t)(p * 0x1p64) - 1 + 0x8000000000000000u)
                                  : INT64_MAX;
     vp_stream_words(stream, words, n / VP_GROUP_SINGLE * pitch);
