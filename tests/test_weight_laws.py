@@ -23,7 +23,7 @@ CASES = [
     ("rademacher", "selu"),
     ("student_t(5), 2/fan_in", "relu"),
     ("student_t(2.5)", "tanh"),
-    ("sparse(0.1)", "sigmoid"),
+    ("sparse(0.1), 30/fan_in", "sigmoid"),
     ("sparse(0.6), 2/fan_in", "gelu"),
 ]
 
