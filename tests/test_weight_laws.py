@@ -48,7 +48,10 @@ LAWS = ["normal", "uniform", "rademacher", "truncated_normal", "sparse(0.5)", "s
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(("act", "scale"), [("linear", 1), ("relu", 2)])
 def test_kurtosis_moves_second_moments_as_it_must(law: str, act: str, scale: int) -> None:
-    """E a^2 at width 8: S' = p sigma_w^4 (3 M + kappa S/n), M' = (p sigma_w^2)^2 (1 - 1/n) M + S'/n."""
+    """S' = p sigma_w^4 (3 M + kappa S/n), M' = (p sigma_w^2)^2 (1 - 1/n) M + S'/n, at width 8.
+
+    M is E (a^l)^2, and S the mean over units of E h^4; kappa the weights' excess kurtosis.
+    """
     network = Network(4, width=8, act=act, scheme=f"{law}, {scale}/fan_in")
     p = simulate(network, trials=200_000, engine="dense", seed=63, backward=False)
     exact = np.exp(finite_width.second_moments(network).log_activation)

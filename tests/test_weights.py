@@ -116,7 +116,7 @@ def test_signs_are_the_bits_of_the_words():
 
 @pytest.mark.parametrize("df", [2.01, 2.5, 5.0, 40.0, 1e6])
 def test_student_t_is_baileys_of_the_words(df):
-    words = module("kernels", HERE[-1]).words(*ADDRESS, 2**16)
+    words = module("kernels", HERE[-1]).words(*ADDRESS, 2**20)
     u = ((words >> np.uint64(23)).astype(float) + 0.5) / 2.0**41
     angle = ((words & np.uint64(2**23 - 1)).astype(float) + 0.5) / 2.0**22 - 1
     radius = np.sqrt((df - 2) * np.expm1(-2 / df * np.log(u)))
@@ -124,7 +124,7 @@ def test_student_t_is_baileys_of_the_words(df):
     # u has 24 bits: next to u = 1 that is an error of 2^-23 in the square of the radius, and for
     # small u the logarithm's rounding is multiplied by 2/df
     error = 1e-6 * radius * (1 - np.log(u) / df) + 2.0**-22 / radius * (df - 2) / df
-    assert (np.abs(draw("student_t", df, 2**16) - exact) <= error).all()
+    assert (np.abs(draw("student_t", df, 2**20) - exact) <= error).all()
 
 
 @pytest.mark.parametrize("p", [1e-9, 1e-3, 0.1, 0.7, 1.0])

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ERROR
 
 
-def _warn(message: Warning | str, *_where: object) -> None:
+def _warn(message: Warning | str, *_where: object, **_more: object) -> None:
     """A warning in one line, without the place in the code."""
     click.echo(f"varprop: warning: {message}", err=True)
 
