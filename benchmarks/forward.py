@@ -36,7 +36,12 @@ def run(act: str = "relu", threads: int = THREADS, **more: object) -> Callable[[
 
 def fill(single: bool = False) -> Callable[[], object]:
     """The normals of 100 trials, and nothing else, in one thread."""
-    return lambda: kernels.fill_repeatedly(100 * DEPTH * WIDTH // 256, 256, single)
+    return lambda: kernels.fill_repeatedly(100 * DEPTH * WIDTH // 256, 256, single=single)
+
+
+def fill_law(law: str, shape: float = 0.0) -> Callable[[], object]:
+    """As many weights of one law, in tiles of the dense engine's size."""
+    return lambda: kernels.fill_repeatedly(5000, 1024, law, single=True, shape=shape)
 
 
 def numpy_normals(dtype: type) -> Callable[[], object]:
@@ -66,6 +71,15 @@ NORMALS = {
     "NumPy float64": (numpy_normals(np.float64), 500 * 4096),
     "NumPy float32": (numpy_normals(np.float32), 500 * 4096),
 }
+LAWS = {
+    "normal": (fill_law("normal"), 5000 * 1024),
+    "uniform": (fill_law("uniform"), 5000 * 1024),
+    "truncated_normal": (fill_law("truncated_normal"), 5000 * 1024),
+    "rademacher": (fill_law("rademacher"), 5000 * 1024),
+    "student_t(5)": (fill_law("student_t", 5.0), 5000 * 1024),
+    "sparse(0.1)": (fill_law("sparse", 0.1), 5000 * 1024),
+}
+DENSE = {law: (run(scheme=f"{law}, 2/fan_in", engine="dense", trials=2), 2 * DEPTH) for law in LAWS}
 WIDE = {
     "1 thread": (run(threads=1, width=10**6, depth=20, trials=1), 1),
     "2 threads": (run(threads=2, width=10**6, depth=20, trials=1), 1),
@@ -128,6 +142,13 @@ def main() -> None:
     for kind, goal in (("float64", "5"), ("float32", "8")):
         figure = ratio(normals[f"NumPy {kind}"], normals[f"kernel {kind}"])
         say(f"NumPy / kernel, normals, {kind}", figure, f"{goal} (AVX-512)")
+
+    print("\nlaws: time relative to normal weights, of drawing alone and of the dense engine")
+    drawn, used = measure(LAWS), measure(DENSE)
+    for law in LAWS:
+        each = 1e9 * statistics.median(drawn[law])
+        say(f"  {law}, {each:.2f} ns a weight", ratio(drawn[law], drawn["normal"]), "")
+        say(f"  {law}, dense engine", ratio(used[law], used["normal"]), "")
 
     print("\nscaling: time per unit and layer, relative to width 1000, depth 200")
     grid = {

@@ -36,8 +36,7 @@ class Drawn:
         for layer in range(net.depth):
             rng = np.random.default_rng([run.seed, trial, layer])
             fan_in, units = net.widths[layer : layer + 2]
-            law = net.schemes[layer].distribution
-            w = reference._weights(law, rng, units, fan_in)
+            w = reference._weights(net.schemes[layer], rng, units, fan_in)
             self.weights.append(mp.matrix(w.tolist()) * mp.mpf(float(net.sigma_w[layer])))
             bias = reference._unit_law("normal", rng, units)
             self.biases.append([mp.mpf(float(b)) * float(net.bias_std[layer]) for b in bias])

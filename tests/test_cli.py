@@ -176,6 +176,14 @@ def test_wrong_usage_is_2(
     assert calls == []
 
 
+@pytest.mark.filterwarnings("default:.*fourth moment:RuntimeWarning")
+def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--depth", "2", "--width", "9", "--scheme", "student_t(3)"]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("varprop: warning: scheme 'student_t(3)': the fourth moment")
+    assert told.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("needs 3 TB\nbut 1 is free"), MemoryError(), OSError(28, "No space")]
 )

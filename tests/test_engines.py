@@ -24,6 +24,10 @@ CASES = {
     "dense": {"act": "tanh", "width": 100, "sigma_b": 0.3, "engine": "dense"},
     "dense, narrow": {"act": "gelu", "widths": [3, 2, 700, 33], "engine": "dense"},
     "dense, uniform": {"act": "relu", "width": 300, "scheme": "torch"},
+    "dense, truncated": {"act": "gelu", "width": 100, "scheme": "keras_he"},
+    "dense, signs": {"act": "selu", "widths": [3, 2, 700, 1100, 33], "scheme": "rademacher"},
+    "dense, heavy": {"act": "relu", "width": 100, "scheme": "student_t(5), 2/fan_in"},
+    "dense, sparse": {"act": "tanh", "widths": [9, 2, 700, 33], "scheme": "sparse(0.1)"},
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def means_p(one: FloatArray, other: FloatArray) -> float:
     return two_sided(difference / error) if error else 0.0
 
 
-def check_pair(name: str, one: Propagation, other: Propagation) -> None:
+def check_pair(share: Share, name: str, one: Propagation, other: Propagation) -> None:
     name = f"{name}: {one.engine} and {other.engine}"
     theirs = statistics(other)
     for what, mine in statistics(one).items():
@@ -84,8 +84,8 @@ def test_normal_weights(act: str, sigma_b: float, widths: tuple[int, ...]) -> No
     fast, dense, plain = (
         run(e, widths, seed=21, **options) for e in ("matrix-free", "dense", "reference")
     )
-    check_pair(f"{act}, sigma_b {sigma_b}, {widths}", fast, dense)
-    check_pair(f"{act}, sigma_b {sigma_b}, {widths}", fast, plain)
+    check_pair(share, f"{act}, sigma_b {sigma_b}, {widths}", fast, dense)
+    check_pair(share, f"{act}, sigma_b {sigma_b}, {widths}", fast, plain)
 
 
 @pytest.mark.parametrize("widths", [(2,) * 4, (5,) * 4, (4, 9, 2, 6)], ids=str)
@@ -94,7 +94,7 @@ def test_normal_weights(act: str, sigma_b: float, widths: tuple[int, ...]) -> No
 def test_orthogonal_weights(act: str, sigma_b: float, widths: tuple[int, ...]) -> None:
     options = {"act": act, "scheme": "orthogonal(1.4)", "sigma_b": sigma_b}
     engines = (run(e, widths, seed=22, **options) for e in ("matrix-free", "reference"))
-    check_pair(f"orthogonal, {act}, sigma_b {sigma_b}, {widths}", *engines)
+    check_pair(share, f"orthogonal, {act}, sigma_b {sigma_b}, {widths}", *engines)
 
 
 @pytest.mark.parametrize("widths", SIZES, ids=str)
@@ -103,7 +103,7 @@ def test_orthogonal_weights(act: str, sigma_b: float, widths: tuple[int, ...]) -
 )
 def test_uniform_weights(scheme: str, act: str, widths: tuple[int, ...]) -> None:
     engines = (run(e, widths, act=act, scheme=scheme, seed=23) for e in ("dense", "reference"))
-    check_pair(f"{scheme}, {act}, {widths}", *engines)
+    check_pair(share, f"{scheme}, {act}, {widths}", *engines)
 
 
 def test_an_input_with_structure() -> None:
@@ -111,7 +111,7 @@ def test_an_input_with_structure() -> None:
     x = np.array([1000.0, 1.0, -2.0, 0.0, 0.5])
     options: dict[str, Any] = {"act": "tanh", "scheme": "torch", "x": x, "seed": 24}
     engines = (run(e, (5, 4, 4, 3), **options) for e in ("dense", "reference"))
-    check_pair("an input with structure", *engines)
+    check_pair(share, "an input with structure", *engines)
 
 
 def test_schemes_differ_where_they_should() -> None:

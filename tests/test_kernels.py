@@ -85,6 +85,13 @@ def test_values_against_numpy(act):
     assert (np.abs(d - slope) <= 8 * EPS * scale + steps)[off_kinks].all()
 
 
+@pytest.mark.parametrize("act", [act for act in TABLE if 0 in act.kinks], ids=str)
+def test_the_slope_at_a_kink_at_0_is_that_of_numpy(act):
+    """Sums of signs are exactly 0 now and then."""
+    h, d = run(act, np.zeros(1))
+    assert (h[0], d[0]) == (act(0.0), act.derivative(0.0))
+
+
 def test_a_wrong_constant_would_be_seen():
     """The comparison above has the power to see 1 part in 10^14."""
     act = varprop.Activation.named("tanh")

@@ -211,6 +211,7 @@ def _architecture(network: Network) -> dict[str, Any]:
         "norm": 0 if norm is None else _NORMS[norm.kind],
         "post": norm is not None and norm.place == "post",
         "keep": network.keep,
+        "last_source": network.last_source,
     }
 
 
@@ -288,7 +289,7 @@ def _unit_rows(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _pairs_moved(order: npt.NDArray[np.intp]) -> list[int]:
     """Where the pairs of the inputs are among the pairs of the columns."""
     count, place = len(order), np.argsort(order)
-    number = {}
+    number: dict[tuple[int, int], int] = {}
     for a in range(count):
         for b in range(a + 1, count):
             number[a, b] = len(number)

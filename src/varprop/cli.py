@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     try:
-        code = cli.main(args=arguments, prog_name="varprop", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            code = cli.main(args=arguments, prog_name="varprop", standalone_mode=False)
         return code if isinstance(code, int) else OK
     except click.ClickException as error:
         error.show()
@@ -57,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             text = wrapped(text, "  ")
         click.echo(text, err=True)
         return ERROR
+
+
+def _warn(message: Warning | str, *_where: object, **_more: object) -> None:
+    """A warning in one line, without the place in the code."""
+    click.echo(f"varprop: warning: {message}", err=True)
 
 
 def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

@@ -18,12 +18,13 @@ from .network import Network
 from .plans import plan_of
 from .resources import require_memory
 from .rows import BACKWARD, LAYER_FIELDS, Rows
+from .scheme import DISTRIBUTIONS
 
 FloatArray = npt.NDArray[np.float64]
 
 ENGINES = ("auto", "matrix-free", "dense", "reference")
 MATRIX_FREE_LAWS = ("normal", "orthogonal")
-DENSE_LAWS = ("normal", "uniform")
+DENSE_LAWS = tuple(law for law in DISTRIBUTIONS if law != "orthogonal")
 
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2.5e7  # number draws (about 0.05 s of one thread) between two looks at Python
@@ -40,17 +41,12 @@ def choose_engine(network: Network, engine: str) -> str:
     ValueError
         For an unknown name, or an engine that can't do this law of the weights.
     NotImplementedError
-        For laws that no engine draws yet.
+        For architectures that no engine simulates yet.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}")
     for scheme in network.distinct_schemes:
         law = scheme.distribution
-        if law not in MATRIX_FREE_LAWS + DENSE_LAWS:
-            raise NotImplementedError(
-                f"scheme {str(scheme)!r}: no engine draws {law} weights yet; "
-                f"the laws that can be simulated are {', '.join(MATRIX_FREE_LAWS)} and uniform"
-            )
         if engine == "matrix-free" and law not in MATRIX_FREE_LAWS:
             raise ValueError(
                 "engine='matrix-free' needs rotation-invariant weights "
@@ -58,7 +54,7 @@ def choose_engine(network: Network, engine: str) -> str:
             )
         if engine == "dense" and law not in DENSE_LAWS:
             raise ValueError(
-                f"engine='dense' draws {' and '.join(DENSE_LAWS)} weights, not {law}; "
+                f"engine='dense' draws independent weights ({', '.join(DENSE_LAWS)}), not {law}; "
                 "use engine='matrix-free' or 'auto'"
             )
     if engine == "auto":

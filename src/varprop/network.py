@@ -227,6 +227,15 @@ class Network:
         """Whether any bias is not exactly 0."""
         return self.sigma_b != 0
 
+    @property
+    def last_source(self) -> int:
+        """How many layers lie up to the last one with biases or with φ(0) not 0.
+
+        Above it nothing but the layer below makes a signal.
+        """
+        still = np.array([act.at_zero[0] == 0 for act in self._acts]) & (self.bias_std == 0)
+        return 0 if still.all() else int(np.flatnonzero(~still)[-1]) + 1
+
     def __repr__(self) -> str:
         size = f"width={self.width}"
         if self.width is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ._core.plan import PlanHolder
+from ._core.plan import LAWS, PlanHolder
 from .activation import Activation
 from .formula import Formula
 from .network import Network
@@ -38,12 +38,21 @@ def plan_of(network: Network, seed: int, saturated_below: float, layer: int = 0)
         network.sigma_w,
         network.bias_std,
         seed,
-        haar=scheme.distribution == "orthogonal",
-        uniform_weights=scheme.distribution == "uniform",
+        laws=_laws(network),
         uniform_bias=not normal_bias,
         callback=None if act.code >= 0 else _callback(act),
         log_value=None if act.code >= 0 or act.formula is None else _log_value(act.formula),
     )
+
+
+def _laws(network: Network) -> tuple[npt.NDArray[np.intc], FloatArray]:
+    """The code and the shape of the law of each layer's weights."""
+    each = network.distinct_schemes
+    codes = np.array([LAWS[scheme.distribution] for scheme in each], dtype=np.intc)
+    shapes = np.array([scheme.shape or 0.0 for scheme in each])
+    if len(each) == 1:
+        return np.repeat(codes, network.depth), np.repeat(shapes, network.depth)
+    return codes, shapes
 
 
 def _callback(act: Activation) -> Callable[[FloatArray, FloatArray, FloatArray], None]:

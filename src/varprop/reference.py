@@ -98,13 +98,13 @@ def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[L
     found: Arrays = {name: np.empty((inputs, depth)) for name in LAYER_FIELDS}
     if run.pairs:
         found |= {name: np.empty((run.pairs, depth)) for name in GAPS}
-    died, last_source = np.zeros(inputs, dtype=np.int64), _last_source(network)
+    died, last_source = np.zeros(inputs, dtype=np.int64), network.last_source
     x = np.ones((1, widths[0])) if run.x is None else run.x
     h, stream = normalised(x.T), None
     layers = []
     for layer in range(depth):
         rng, units = _generator(run, trial, layer), widths[layer + 1]
-        w = _weights(_scheme(network, layer).distribution, rng, units, widths[layer])
+        w = _weights(_scheme(network, layer), rng, units, widths[layer])
         unit_bias = _unit_law(_bias_law(network, layer), rng, units)[:, np.newaxis]
         branch, skip = _factors(network, layer)
         # what K is made of, given the layer below; and z
@@ -148,12 +148,6 @@ def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[L
         died[gone & (died == 0)] = layer + 1
         stream = along if network.residual is not None else None
     return found | {"died": died if inputs > 1 else died[0]}, layers
-
-
-def _last_source(network: Network) -> int:
-    """The first layer from which on nothing but the layer below makes a signal."""
-    zero = np.array([act.at_zero[0] == 0 for act in network.acts]) & (network.bias_std == 0)
-    return int(np.flatnonzero(~zero)[-1]) + 1 if not zero.all() else 0
 
 
 def _backward(run: Run, trial: int, layers: list[Linearised]) -> Arrays:
@@ -215,8 +209,7 @@ def _redrawn(run: Run, trial: int, layer: int) -> FloatArray:
     """A layer's unit-variance weights, from the generator's start."""
     network = run.network
     units, fan_in = network.widths[layer + 1], network.widths[layer]
-    law = _scheme(network, layer).distribution
-    return _weights(law, _generator(run, trial, layer), units, fan_in)
+    return _weights(_scheme(network, layer), _generator(run, trial, layer), units, fan_in)
 
 
 def _scheme(network: Network, layer: int) -> Scheme:
@@ -286,10 +279,11 @@ def _activate(
     return values, slopes, log_unit, log_slope
 
 
-def _weights(law: str, rng: np.random.Generator, units: int, fan_in: int) -> FloatArray:
+def _weights(scheme: Scheme, rng: np.random.Generator, units: int, fan_in: int) -> FloatArray:
     """A matrix whose entries have variance 1/fan_in."""
+    law = scheme.distribution
     if law != "orthogonal":
-        return _unit_law(law, rng, (units, fan_in)) / float(np.sqrt(fan_in))
+        return _unit_law(law, rng, (units, fan_in), scheme.shape) / float(np.sqrt(fan_in))
     # Haar: the Q of a Gaussian matrix, with the signs of R's diagonal taken out
     q, r = np.linalg.qr(rng.standard_normal((max(units, fan_in), min(units, fan_in))))
     q *= np.sign(np.diag(r))
@@ -297,8 +291,25 @@ def _weights(law: str, rng: np.random.Generator, units: int, fan_in: int) -> Flo
     return matrix * float(np.sqrt(max(units, fan_in) / fan_in))
 
 
-def _unit_law(law: str, rng: np.random.Generator, size: int | tuple[int, int]) -> FloatArray:
+def _unit_law(
+    law: str, rng: np.random.Generator, size: int | tuple[int, int], shape: float | None = None
+) -> FloatArray:
     """Numbers of mean 0 and variance 1."""
-    if law == "normal":
-        return rng.standard_normal(size)
-    return rng.uniform(-np.sqrt(3), np.sqrt(3), size)
+    match law, shape:
+        case "uniform", _:
+            return rng.uniform(-np.sqrt(3), np.sqrt(3), size)
+        case "rademacher", _:
+            return rng.choice([-1.0, 1.0], size)
+        case "student_t", float(df):
+            heavy: FloatArray = rng.standard_t(df, size) * np.sqrt((df - 2) / df)
+            return heavy
+        case "sparse", float(p):
+            chosen: FloatArray = (rng.random(size) < p) * rng.standard_normal(size) / np.sqrt(p)
+            return chosen
+    numbers = rng.standard_normal(size)
+    if law == "truncated_normal":
+        while (outside := np.abs(numbers) > 2).any():
+            numbers[outside] = rng.standard_normal(outside.sum())
+        # of variance 1 - 4 f(2)/P(|x| < 2), f the normal density
+        numbers /= np.sqrt(1 - 4 * np.exp(-2) / (np.sqrt(2 * np.pi) * math.erf(np.sqrt(2))))
+    return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -98,7 +99,7 @@ def simulate(
         numbers do not depend on it.
     engine : {"auto", "matrix-free", "dense", "reference"}
         "matrix-free" (normal and orthogonal weights, the default for them) costs n numbers a
-        layer; "dense" (normal and uniform) draws all n^2 weights; "reference" is plain NumPy.
+        layer; "dense" (all but orthogonal) draws all n^2 weights; "reference" is plain NumPy.
         All three are exact; they draw different networks.
     saturated_below : float, default 0.05
         A unit counts as saturated where |φ′| is at most this fraction of sup |φ′| (where that is
@@ -129,12 +130,17 @@ def simulate(
     ValueError, TypeError
         For a bad argument, before any work starts.
     NotImplementedError
-        For weight laws that no engine draws yet, and for what only engine="reference" can do:
-        several inputs or cotangents, tangents, histograms, architectures.
+        For what the dense engine can't do yet: several inputs or cotangents, tangents,
+        histograms, architectures.
     MemoryError
         When the result would not fit into memory.
     OverflowError
         When a custom activation, or the logarithm of the signal, leaves the range of float64.
+
+    Warns
+    -----
+    RuntimeWarning
+        When weights have no finite fourth moment (student_t with df <= 4).
 
     Notes
     -----
@@ -179,6 +185,7 @@ def simulate(
         tangents=tangents,
         histogram=histogram,
     )
+    _warn_of_heavy_tails(run.network)
     if run.engine == "reference":
         from .reference import measure
 
@@ -189,6 +196,22 @@ def simulate(
         run.require_memory()
         return as_propagation(run, *gathered(run, measure_batch(run, progress)))
     return as_propagation(run, run.rows(progress))
+
+
+def _warn_of_heavy_tails(network: Network) -> None:
+    heavy = [
+        scheme
+        for scheme in network.distinct_schemes
+        if scheme.distribution == "student_t" and scheme.shape is not None and scheme.shape <= 4
+    ]
+    if heavy:
+        warnings.warn(
+            f"scheme {str(heavy[0])!r}: the fourth moment of student_t with df <= 4 is infinite, "
+            "and so are the variances of the mean squares measured here: their means converge "
+            "slowly, and standard errors say too little",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def prepare(

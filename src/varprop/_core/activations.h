@@ -17,7 +17,7 @@ static inline double vp_min(double a, double b) { return a < b ? a : b; }
 VP_DEFINE(linear) { VP_UNUSED; *h = z; *d = 1.0; }
 VP_DEFINE(relu) { VP_UNUSED; *h = z > 0.0 ? z : 0.0; *d = z > 0.0 ? 1.0 : 0.0; }
 VP_DEFINE(leaky_relu) { VP_UNUSED; *d = z > 0.0 ? 1.0 : p0; *h = z * *d; }
-VP_DEFINE(abs) { VP_UNUSED; *h = vp_abs(z); *d = z == 0.0 ? 0.0 : vp_copy_sign(1.0, z); }
+VP_DEFINE(abs) { VP_UNUSED; *h = vp_abs(z); *d = z > 0.0 ? 1.0 : -1.0; }
 
 VP_DEFINE(elu)
 {

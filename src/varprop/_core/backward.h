@@ -6,7 +6,7 @@
  */
 #ifndef VP_BACKWARD_H
 #define VP_BACKWARD_H
-#include "weights.h"
+#include "laws.h"
 
 enum {
     VP_BACK_HH,   /* h h, h r, r r: what is revealed of the weights above */

@@ -38,6 +38,7 @@ cdef struct Asked:
     int norm
     bint post
     double keep
+    Py_ssize_t last_source  # from that layer on, only the layer below makes a signal
 
 
 # Where a trial stands; c columns, b inputs, d gradients

@@ -127,7 +127,6 @@ cdef int write_layer(const Asked* asked, Py_ssize_t layer, State* at, Results* t
     cdef double* out
     cdef int64_t* died
     cdef int64_t field = trials * asked.inputs * asked.depth
-    cdef const Plan* plan = asked.plans[layer]
     cdef int j
     for j in range(asked.inputs):
         sums = at.sums + PER_INPUT * j
@@ -148,8 +147,8 @@ cdef int write_layer(const Asked* asked, Py_ssize_t layer, State* at, Results* t
         out[SATURATED * field] = sums[3] / units
         out[ZERO * field] = sums[4] / units
         died = to.died + row * asked.inputs + j
-        if (log_a == lanes.VP_NEVER and died[0] == 0 and plan.act.at_zero == 0.0
-                and plan.log_bias[layer] == lanes.VP_NEVER and not asked.residual):
+        if (log_a == lanes.VP_NEVER and died[0] == 0 and layer >= asked.last_source
+                and (not asked.residual or log_q == lanes.VP_NEVER)):
             died[0] = layer + 1
     return lanes.VP_OK
 
@@ -432,6 +431,7 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     if given.shape[0]:
         asked.given, asked.log_given = &given[0, 0], &log_given[0]
     asked.residual, asked.skip, asked.branch = arch["residual"], arch["skip"], arch["branch"]
+    asked.last_source = arch["last_source"]
     asked.norm, asked.post, asked.keep = arch["norm"], arch["post"], arch["keep"]
     to.rows, to.died = &rows[0, 0, 0, 0], &died[0, 0]
     to.gradient = &gradient[0, 0, 0] if backward else NULL

@@ -2,7 +2,7 @@
 from libc.math cimport sqrt
 from varprop._core cimport lanes
 from varprop._core.batch cimport Asked, State, add_up, dot, find_units, power
-from varprop._core.layer cimport Plan
+from varprop._core.layer cimport Plan, is_haar
 
 
 cdef inline double half_log_sum(double a, double b) noexcept nogil:
@@ -67,7 +67,7 @@ cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexce
         if at.differs[j] or (asked.residual and layer > 0):
             length = dot(at.law + j * dimensions, at.law + j * dimensions, dimensions)
             at.log_k[j] += lanes.vp_log_or_never(length)
-    if plan.haar:
+    if is_haar(plan, layer):
         # A's columns then have length 1, not sqrt(n)
         haar = sqrt(<double> max(asked.widths[layer], asked.widths[layer + 1]))
         for j in range(c * c):

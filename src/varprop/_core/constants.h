@@ -90,6 +90,38 @@ static const float VP_LOGF[3] = {
     0.1479002652159422f
 };
 
+/* sin(pi x/2)/x in x^2, |x| <= 1, single */
+static const float VP_HALFSINF[5] = {
+    1.5707963200386017f,
+    -0.6459637595835394f,
+    0.0796899183290285f,
+    -0.0046741438381517775f,
+    0.0001516717036640896f
+};
+
+/* (e^r - 1 - r)/r^2 in r, single */
+static const float VP_EXPM1F[5] = {
+    0.5f,
+    0.16666576989698775f,
+    0.041666554617204574f,
+    0.008363179052722578f,
+    0.0013926183587713494f
+};
+
+/* quantile/v of the cut normal in t, single */
+static const float VP_CUTF[10] = {
+    1.8112119331344418f,
+    0.4136601546458326f,
+    0.004214213079403856f,
+    0.035854809436395525f,
+    0.001088573676037121f,
+    0.005926568584942261f,
+    0.0001939346297187219f,
+    0.0009273789296750515f,
+    0.00013684582634527915f,
+    0.00047966898496526765f
+};
+
 /* (e^r - 1 - r)/r^2 in r */
 static const double VP_EXPM1[11] = {
     0.5,
@@ -179,6 +211,14 @@ static const double VP_ERFCX[27] = {
 
 #define VP_LN2_HIGH 0.6931471806019545
 #define VP_LN2_LOW -4.2009150726810846e-11
+#define VP_LN2F_HIGH 0.693145751953125f
+#define VP_LN2F_LOW 1.4286068203094173e-06f
+
+/* the cut normal: where t bends, and the largest float inside its support */
+#define VP_CUT_BEND 1.84375f
+#define VP_CUT_POLE 1.421875f
+#define VP_CUT_BOUND 2.2736942768096924f
+
 #define VP_HALF_PI_FIRST 1.5707963267341256
 #define VP_HALF_PI_SECOND 6.077100506303966e-11
 #define VP_HALF_PI_THIRD 2.0222662487111665e-21

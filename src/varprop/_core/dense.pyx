@@ -36,7 +36,7 @@ cdef void multiply_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64
         column = 0
         while column < columns:
             n = <int> min(columns - column, <int64_t> TILE)
-            draw_tile(plan, &stream, words, weights, n)
+            draw_tile(plan, layer, &stream, words, weights, n)
             lanes.vp_add_products(sums, weights, h + column, n)
             column += n
         z[row] = lanes.vp_fold(sums)

@@ -39,7 +39,7 @@ cdef void add_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64_t pa
             column = 0
             while column < columns:
                 n = <int> min(columns - column, <int64_t> TILE)
-                draw_tile(plan, &stream, words, weights, n)
+                draw_tile(plan, layer, &stream, words, weights, n)
                 lanes.vp_add_scaled(u + column, weights, delta[row], n)
                 column += n
 
@@ -111,8 +111,10 @@ cdef double rescue(const Plan* plan, int64_t units, const double* z, double log_
     memset(&tail, 0, sizeof(tail))
     tail.log_top = lanes.VP_NEVER
     for i in range(units):
-        slope = delta[i] / u[i] if u[i] != 0.0 else 0.0
-        slope = log_slope(plan, z[i], slope, log_k, &sign)
+        if u[i] == 0.0:
+            u[i] = lanes.VP_NEVER
+            continue
+        slope = log_slope(plan, z[i], delta[i] / u[i], log_k, &sign)
         delta[i] = sign if u[i] > 0.0 else -sign
         u[i] = lanes.vp_log_or_never(lanes.vp_abs(u[i])) + slope
         add_tail(&tail, u[i], 0.0)

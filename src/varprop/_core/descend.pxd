@@ -13,7 +13,7 @@ from varprop._core.columns cimport (
 )
 from varprop._core.compose cimport half_log_sum
 from varprop._core.draws cimport padded_to_group
-from varprop._core.layer cimport BLOCK, Plan, is_lost
+from varprop._core.layer cimport BLOCK, Plan, is_haar, is_lost
 
 
 cdef inline int input_of(const Asked* asked, int j) noexcept nogil:
@@ -56,7 +56,7 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
         for i in range(c):
             if at.inverse[i] == 0.0:
                 at.cross[j * c + i] = 0.0  # no input points there: this column of A shows nothing
-    if plan.haar:
+    if is_haar(plan, layer):
         # the rest of the rotation is uniform among those that map what is left to what is left
         n = max(above, below)
         clear_beyond(at.d, d, above, n)
@@ -66,11 +66,11 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
                 coefficient[i] = -at.cross[j * c + i]
             add_columns(column(at.d, j), at.above, c, coefficient, n, team)
     # gradients have mean square 1: beside that, what is left of a revealed one is rounding
-    orthogonalise(at.d, d, n if plan.haar else above, at.r_d, at.inverse_d, at.room,
-                  <double> above if plan.haar else 0.0, team)
+    orthogonalise(at.d, d, n if is_haar(plan, layer) else above, at.r_d, at.inverse_d, at.room,
+                  <double> above if is_haar(plan, layer) else 0.0, team)
     if draw_frame(plan, layer, at.trial, lanes.VP_COTANGENT, at.u, 0, d, n, False, team):
         return lanes.VP_CALLBACK
-    if plan.haar:
+    if is_haar(plan, layer):
         for j in range(d):
             if at.inverse_d[j] == 0.0:
                 scale(column(at.u, j), 0.0, n, team)  # leave the dimensions to the others
@@ -91,8 +91,8 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
     for j in range(d):
         for i in range(d):
             at.r_d[j * d + i] *= at.inverse_d[i]
-    mix_in_place(at.d, d, at.r_d, n if plan.haar else above, at.room, False, team)
-    if plan.haar:
+    mix_in_place(at.d, d, at.r_d, n if is_haar(plan, layer) else above, at.room, False, team)
+    if is_haar(plan, layer):
         clear_beyond(at.u, d, below, n)
         for j in range(d):
             add_columns(column(at.d, j), at.above, c, at.cross + j * c, n, team)
@@ -215,7 +215,7 @@ cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
     cdef int j, status
     cdef Frame swapped
     cdef Step of
-    if plan.haar:
+    if is_haar(plan, layer):
         unit += 0.5 * lanes.vp_log(<double> max(n, asked.widths[layer + 1]))
     if transpose(asked, layer, at, team):
         return lanes.VP_CALLBACK

@@ -3,7 +3,7 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
-from varprop._core.layer cimport BLOCK, Plan, Work, interrupted
+from varprop._core.layer cimport BLOCK, Plan, Work, interrupted, is_haar
 
 
 # How g, b ~ N(0, 1) mix into z / sqrt(K); squares is |g|^2 of a Haar direction, else unused
@@ -77,7 +77,7 @@ cdef inline Mix mix_of(const Plan* plan, Py_ssize_t layer, int64_t trial, double
     if plan.log_bias[layer] != lanes.VP_NEVER:
         mix.weights = lanes.vp_exp(0.5 * log_share)
         mix.bias = lanes.vp_exp(0.5 * (plan.log_bias[layer] - log_k))
-    if plan.haar:
+    if is_haar(plan, layer):
         # a uniform direction of the larger of the two spaces, of which the layer sees n_l axes
         dimension = max(plan.widths[layer], plan.widths[layer + 1])
         while block * BLOCK < dimension and not interrupted(plan, block + 1):

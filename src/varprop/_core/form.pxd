@@ -8,7 +8,7 @@ from varprop._core.columns cimport (
     Frame, Hand, Team, add_columns, column, draw_frame, each_block, orthogonalise, scale,
 )
 from varprop._core.draws cimport padded_to_group
-from varprop._core.layer cimport BLOCK, Plan
+from varprop._core.layer cimport BLOCK, Plan, is_haar
 
 
 cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
@@ -17,12 +17,12 @@ cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Fr
     cdef const Plan* plan = asked.plans[layer]
     cdef int64_t n = asked.widths[layer + 1]
     cdef int j
-    if plan.haar:
+    if is_haar(plan, layer):
         n = max(n, asked.widths[layer])
     if draw_frame(plan, layer + 1, at.trial, lanes.VP_WEIGHTS, a, 0, asked.columns, n, False,
                   team):
         return lanes.VP_CALLBACK
-    if plan.haar:
+    if is_haar(plan, layer):
         for j in range(asked.columns):
             if at.r_h[j * asked.columns + j] == 0.0:
                 scale(column(a, j), 0.0, n, team)  # no input points there

@@ -3,6 +3,7 @@ import numpy as np
 
 from libc.stdint cimport uint64_t
 from varprop._core cimport lanes
+from varprop._core.plan import LAWS
 
 PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4}
 
@@ -18,40 +19,45 @@ def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsign
 
 
 def numbers(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,
-            int n, str law="normal", bint single=False):
-    """The first n normal or uniform numbers of a stream, n a multiple of 32."""
+            int n, str law="normal", bint single=False, double shape=0.0):
+    """The first n numbers of a stream, n a multiple of 32.
+
+    Weights are single; in double precision a law is normal or else uniform.
+    """
     cdef lanes.vp_stream stream
-    cdef uint64_t[::1] room = np.empty(n, dtype=np.uint64)
+    cdef uint64_t[::1] room = np.empty(2 * n, dtype=np.uint64)
     cdef double[::1] out
     cdef float[::1] narrow
     lanes.vp_stream_start(&stream, seed, trial, layer, PURPOSES[purpose], block)
     if single:
         narrow = np.empty(n, dtype=np.float32)
-        if law == "normal":
-            lanes.vp_fill_normal_single(&stream, &room[0], &narrow[0], n)
-        else:
-            lanes.vp_fill_uniform_single(&stream, &room[0], &narrow[0], n)
+        lanes.vp_fill_law(LAWS[law], shape, &stream, &room[0], &narrow[0], n)
         return narrow.base
     out = np.empty(n, dtype=np.float64)
     if law == "normal":
         lanes.vp_fill_normal(&stream, &room[0], &out[0], n)
+    elif law != "uniform":
+        raise ValueError(f"{law} numbers come in single precision only")
     else:
         lanes.vp_fill_uniform(&stream, &room[0], &out[0], n)
     return out.base
 
 
-def fill_repeatedly(int repeats, int n, bint single=False):
-    """Fill one cache-sized buffer of n normals again and again: the limit of every engine."""
+def fill_repeatedly(int repeats, int n, str law="normal", bint single=False, double shape=0.0):
+    """Fill one cache-sized buffer of n numbers again and again: the limit of every engine.
+
+    Single precision has all laws of weights, double precision the normal one.
+    """
     cdef lanes.vp_stream stream
-    cdef uint64_t[::1] room = np.empty(n, dtype=np.uint64)
+    cdef uint64_t[::1] room = np.empty(2 * n, dtype=np.uint64)
     cdef double[::1] out = np.empty(n)
     cdef float[::1] narrow = np.empty(n, dtype=np.float32)
-    cdef int _turn
+    cdef int _turn, code = LAWS[law]
     lanes.vp_stream_start(&stream, 0, 0, 0, 4, 0)
     with nogil:
         for _turn in range(repeats):
             if single:
-                lanes.vp_fill_normal_single(&stream, &room[0], &narrow[0], n)
+                lanes.vp_fill_law(code, shape, &stream, &room[0], &narrow[0], n)
             else:
                 lanes.vp_fill_normal(&stream, &room[0], &out[0], n)
 

@@ -36,6 +36,13 @@ cdef extern from "tally.h" nogil:
         VP_CODE_probit
         VP_CODE_gaussian
         VP_CODE_two_slope
+        VP_LAW_NORMAL
+        VP_LAW_UNIFORM
+        VP_LAW_TRUNCATED_NORMAL
+        VP_LAW_RADEMACHER
+        VP_LAW_STUDENT_T
+        VP_LAW_SPARSE
+        VP_LAW_ORTHOGONAL
 
     const double VP_NEVER
     const double VP_LARGEST
@@ -48,8 +55,8 @@ cdef extern from "tally.h" nogil:
     void vp_stream_words(vp_stream*, uint64_t* out, int n) noexcept
     void vp_fill_normal(vp_stream*, uint64_t* words, double* out, int n) noexcept
     void vp_fill_uniform(vp_stream*, uint64_t* words, double* out, int n) noexcept
-    void vp_fill_normal_single(vp_stream*, uint64_t* words, float* out, int n) noexcept
-    void vp_fill_uniform_single(vp_stream*, uint64_t* words, float* out, int n) noexcept
+    void vp_fill_law(int law, double shape, vp_stream*, uint64_t* words, float* out,
+                     int n) noexcept
     void vp_add_products(double* lanes, const float* w, const double* h, int n) noexcept
 
     double vp_exp(double) noexcept

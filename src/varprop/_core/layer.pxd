@@ -31,8 +31,8 @@ cdef struct Plan:
     const int64_t* widths      # n_0 .. n_L
     const double* log_gain     # ln(sigma_w^2) for each layer
     const double* log_bias     # ln Var b, or VP_NEVER
-    int haar
-    int uniform_weights
+    const int* law             # VP_LAW_... of each layer's weights
+    const double* law_shape    # df or p for those that have one
     int uniform_bias
 
 cdef struct Work:
@@ -58,6 +58,10 @@ cdef struct TailSum:
     double log_top
     double squares
     double values
+
+
+cdef inline bint is_haar(const Plan* plan, Py_ssize_t layer) noexcept nogil:
+    return plan.law[layer] == lanes.VP_LAW_ORTHOGONAL
 
 
 cdef inline Work* open_works(const Plan* plan, int threads) noexcept nogil:
@@ -140,6 +144,9 @@ cdef inline double log_h(const Plan* plan, double z, double log_k, double* sign)
     """ln |phi| of one unit, and the sign of phi."""
     cdef double side = 1.0 if z > 0.0 else -1.0
     cdef int code = plan.act.code
+    if z == 0.0 and plan.act.at_zero == 0.0:
+        sign[0] = 0.0
+        return lanes.VP_NEVER
     if plan.log_value != NULL:
         return plan.log_value(plan.context, z, log_k, False, sign)
     sign[0] = side

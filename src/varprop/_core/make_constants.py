@@ -84,6 +84,23 @@ def erfcx_core(t: mp.mpf) -> mp.mpf:
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
 
 
+# The quantile function of a normal cut at 2 standard deviations, over its own standard deviation,
+# is odd in v = 2 P - 1 and has a branch point in v^2 just above 1. t takes v^2 = 0 and 1 to -1 and
+# 1, and moves the cut as far away as it can go with short binary numbers.
+CUT_BEND, CUT_POLE = mp.mpf(59) / 32, mp.mpf(91) / 64
+CUT_MASS = mp.erf(mp.sqrt(2))
+CUT_STD = mp.sqrt(1 - 4 * mp.npdf(2) / CUT_MASS)
+
+
+def cut_quantile(t: mp.mpf) -> mp.mpf:
+    """quantile/v with t = (CUT_BEND v^2 - CUT_POLE)/(CUT_POLE - v^2)."""
+    z = CUT_POLE * (1 + t) / (CUT_BEND + t)
+    if z < mp.mpf(10) ** -50:
+        return mp.sqrt(mp.pi / 2) * CUT_MASS / CUT_STD
+    v = mp.sqrt(z)
+    return mp.sqrt(2) * mp.erfinv(CUT_MASS * v) / (v * CUT_STD)
+
+
 QUARTER = (mp.pi / 4) ** 2 * mp.mpf("1.0001")
 LOG_RANGE = (mp.sqrt(2) - 1) ** 2 / (mp.sqrt(2) + 1) ** 2 * mp.mpf("1.0001")
 HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
@@ -98,6 +115,9 @@ POLYNOMIALS: list[tuple[str, str, Function, mp.mpf, mp.mpf, int]] = [
     ("QSINF", "sin(pi x/2)/x in x^2, single", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 3),
     ("QCOSF", "cos(pi x/2) in x^2, single", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 4),
     ("LOGF", "(atanh(s)/s - 1)/s^2 in s^2, single", atanh_tail, mp.mpf(0), LOG_RANGE, 2),
+    ("HALFSINF", "sin(pi x/2)/x in x^2, |x| <= 1, single", quarter_sin, mp.mpf(0), mp.mpf(1), 4),
+    ("EXPM1F", "(e^r - 1 - r)/r^2 in r, single", expm1_tail, -HALF_LN2, HALF_LN2, 4),
+    ("CUTF", "quantile/v of the cut normal in t, single", cut_quantile, mp.mpf(-1), mp.mpf(1), 9),
     ("EXPM1", "(e^r - 1 - r)/r^2 in r", expm1_tail, -HALF_LN2, HALF_LN2, 10),
     ("ATAN", "(atan(t)/t - 1)/t^2 in t^2", atan_tail, mp.mpf(0), mp.mpf(1), 19),
     ("ERF", "erf(x)/x in x^2, |x| <= 1", erf_core, mp.mpf(0), mp.mpf(1), 12),
@@ -130,6 +150,12 @@ def main() -> None:
         out(f"\n/* {what} */\nstatic const {kind} VP_{name}[{degree + 1}] = {{\n    {body}\n}};\n")
     ln2_high, rest = split(mp.log(2), 32)
     out(f"\n#define VP_LN2_HIGH {ln2_high!r}\n#define VP_LN2_LOW {float(rest)!r}\n")
+    single_high, rest = split(mp.log(2), 16)
+    out(f"#define VP_LN2F_HIGH {single_high!r}f\n#define VP_LN2F_LOW {float(rest)!r}f\n")
+    out("\n/* the cut normal: where t bends, and the largest float inside its support */\n")
+    out(f"#define VP_CUT_BEND {float(CUT_BEND)!r}f\n#define VP_CUT_POLE {float(CUT_POLE)!r}f\n")
+    bound = mp.floor(2 / CUT_STD * 2**22) / 2**22
+    out(f"#define VP_CUT_BOUND {float(bound)!r}f\n\n")
     first, rest = split(mp.pi / 2, 33)
     second, rest = split(rest, 33)
     third, rest = split(rest, 33)

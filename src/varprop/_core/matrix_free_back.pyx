@@ -13,8 +13,8 @@ from libc.string cimport memset
 from varprop._core cimport lanes
 from varprop._core.draws cimport Mix, draw, mix_of, open_streams, padded_to_group
 from varprop._core.layer cimport (
-    BLOCK, LOG_A, LOG_G, LOG_K, Plan, TailSum, Work, add_tail, evaluate, interrupted, is_lost,
-    log_h, log_slope, log_slope_unit, open_works, regime_of,
+    BLOCK, LOG_A, LOG_G, LOG_K, Plan, TailSum, Work, add_tail, evaluate, interrupted, is_haar,
+    is_lost, log_h, log_slope, log_slope_unit, open_works, regime_of,
 )
 from varprop._core.plan cimport PlanHolder
 
@@ -139,7 +139,7 @@ cdef void reveal(const Plan* plan, Layer* at, const double* sums, double tau) no
     if hh > 0.0:
         rho = sums[lanes.VP_BACK_HR] / sqrt(hh)
     at.alpha = 1.0
-    if plan.haar:
+    if is_haar(plan, at.number + 1):
         rest = sums[lanes.VP_BACK_RR] - rho * rho
         at.alpha = 0.0
         if rest > 0.0 and at.dimension > 1:
@@ -151,7 +151,7 @@ cdef double log_arriving(const Plan* plan, const Layer* at, double log_g) noexce
     """ln of the squared length of W^T d over that of alpha r + beta h."""
     cdef double fan_in = <double> at.units, fan_out = <double> plan.widths[at.number + 2]
     cdef double log = plan.log_gain[at.number + 1] + log_g + lanes.vp_log(fan_out)
-    if plan.haar:
+    if is_haar(plan, at.number + 1):
         return log + lanes.vp_log(max(fan_in, fan_out) / fan_in)
     return log - lanes.vp_log(fan_in)
 
@@ -225,7 +225,7 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double lo
         if log_g == lanes.VP_NEVER:
             rows[LOG_G, row, layer] = log_g
             return lanes.VP_OK
-        if plan.haar:
+        if is_haar(plan, layer + 1):
             at.dimension = max(at.units, plan.widths[layer + 2])
     at.log_k = rows[LOG_K, row, layer]
     at.log_a = rows[LOG_A, row, layer]

@@ -6,6 +6,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+LAWS: dict[str, int]
+
 class PlanHolder:
     error: BaseException | None
     def __init__(
@@ -16,8 +18,7 @@ class PlanHolder:
         bias_std: FloatArray,
         seed: int,
         *,
-        haar: bool = False,
-        uniform_weights: bool = False,
+        laws: tuple[npt.NDArray[np.intc], FloatArray],
         uniform_bias: bool = False,
         callback: Callable[[FloatArray, FloatArray, FloatArray], None] | None = None,
         log_value: Callable[[float, float, bool], tuple[float, float]] | None = None,

@@ -6,6 +6,16 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
 
+LAWS = {
+    "normal": lanes.VP_LAW_NORMAL,
+    "uniform": lanes.VP_LAW_UNIFORM,
+    "truncated_normal": lanes.VP_LAW_TRUNCATED_NORMAL,
+    "rademacher": lanes.VP_LAW_RADEMACHER,
+    "student_t": lanes.VP_LAW_STUDENT_T,
+    "sparse": lanes.VP_LAW_SPARSE,
+    "orthogonal": lanes.VP_LAW_ORTHOGONAL,
+}
+
 
 cdef void check_signals(void* context) noexcept with gil:
     cdef PlanHolder holder = <PlanHolder> context
@@ -50,22 +60,24 @@ cdef class PlanHolder:
 
     ``activation`` is (code, degree, p0, p1, phi(0), left and right slope at 0, left and right far
     slope or None, whether phi is exactly 0 where a far slope is, threshold of saturation).
+    ``laws`` is (codes, shapes), of each layer; the shape is df of student_t, p of sparse, else 0.
     ``callback(z, h, d)`` fills h and d where there is no kernel (code -1); ``log_value(z, log_k,
     slope)`` gives ln |phi(e^(log_k/2) z)|, or of phi', and its sign, for units that underflow. What
     they raise, and what a signal handler raises, is left in ``error``.
     """
 
     def __cinit__(self, activation, widths, sigma_w, bias_std, seed, *,
-                  haar=False, uniform_weights=False, uniform_bias=False, callback=None,
-                  log_value=None):
+                  laws, uniform_bias=False, callback=None, log_value=None):
         cdef int64_t[::1] sizes = np.ascontiguousarray(widths, dtype=np.int64)
         cdef double[::1] gains = np.empty(len(sigma_w))
         cdef double[::1] biases = np.empty(len(bias_std))
+        cdef int[::1] codes = np.ascontiguousarray(laws[0], dtype=np.intc)
+        cdef double[::1] shapes = np.ascontiguousarray(laws[1], dtype=np.float64)
         cdef Py_ssize_t layer
         for layer in range(gains.shape[0]):
             gains[layer] = 2.0 * lanes.vp_log_or_never(sigma_w[layer])
             biases[layer] = 2.0 * lanes.vp_log_or_never(bias_std[layer])
-        self.arrays = (sizes.base, gains.base, biases.base)
+        self.arrays = (sizes.base, gains.base, biases.base, codes.base, shapes.base)
         memset(&self.plan, 0, sizeof(Plan))
         code, degree, p0, p1, at_zero, left, right, far, far_zeros, threshold = activation
         self.plan.act.code = code
@@ -85,8 +97,8 @@ cdef class PlanHolder:
         self.plan.log_gain = &gains[0]
         self.plan.log_bias = &biases[0]
         self.plan.seed = seed
-        self.plan.haar = haar
-        self.plan.uniform_weights = uniform_weights
+        self.plan.law = &codes[0]
+        self.plan.law_shape = &shapes[0]
         self.plan.uniform_bias = uniform_bias
         self.callback = callback
         self.plan.check_signals = check_signals

@@ -8,43 +8,53 @@
 
 #define VP_GROUP_SINGLE 32
 
-/* n standard normals in single precision, n a multiple of VP_GROUP_SINGLE; room for n/2 words.
+/* -2 ln u for 0 < u <= 1 */
+static inline float vp_squared_radius_single(float u)
+{
+    const uint32_t shift = 0x3F3504F3u; /* bits of sqrt(1/2) */
+    const uint32_t raised = vp_as_bits32(u) + (0x3F800000u - shift);
+    const float f = vp_as_float((raised & 0x007FFFFFu) + shift) - 1.0f;
+    const float exponent = (float)((int32_t)(raised >> 23) - 127);
+    const float s = f / (2.0f + f);
+    const float t = s * s;
+    float p = VP_LOGF[2];
+    for (int k = 1; k >= 0; k--)
+        p = p * t + VP_LOGF[k];
+    return exponent * -1.3862944f - 4.0f * (s + s * (t * p));
+}
+
+/* VP_GROUP_SINGLE standard normals from half as many words.
  * One word gives a pair: its low half the radius (at most 6.66), its high half the angle. */
+static inline void vp_normals_single(const uint64_t *restrict words, float *restrict out)
+{
+    for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
+        const uint64_t word = words[j];
+        const float u = ((float)(int32_t)((uint32_t)word >> 1) + 0.5f) * 0x1p-31f;
+        const float radius = __builtin_sqrtf(vp_squared_radius_single(u));
+        const uint32_t angle = (uint32_t)(word >> 32);
+        const float x = vp_as_float((angle << 2) >> 9 | 0x3F800000u) - (1.5f - 0x1p-24f);
+        const float z = x * x;
+        float sine = VP_QSINF[3], cosine = VP_QCOSF[4];
+        for (int k = 2; k >= 0; k--)
+            sine = sine * z + VP_QSINF[k];
+        for (int k = 3; k >= 0; k--)
+            cosine = cosine * z + VP_QCOSF[k];
+        const uint32_t sign = angle << 1 & 0x80000000u;
+        const uint32_t sine_bits = vp_as_bits32(sine * x) ^ sign;
+        const uint32_t cosine_bits = vp_as_bits32(cosine) ^ sign;
+        const uint32_t swap = (sine_bits ^ cosine_bits) & (0 - (angle >> 31));
+        out[j] = radius * vp_as_float(cosine_bits ^ swap);
+        out[VP_GROUP_SINGLE / 2 + j] = radius * vp_as_float(sine_bits ^ swap);
+    }
+}
+
+/* n standard normals in single precision, n a multiple of VP_GROUP_SINGLE; room for n/2 words */
 static inline void vp_fill_normal_single(vp_stream *stream, uint64_t *restrict words,
                                          float *restrict out, int n)
 {
-    const uint32_t shift = 0x3F3504F3u; /* bits of sqrt(1/2) */
     vp_stream_words(stream, words, n / 2);
-    for (int i = 0; i < n; i += VP_GROUP_SINGLE) {
-        for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
-            const uint64_t word = words[i / 2 + j];
-            const float u = ((float)(int32_t)((uint32_t)word >> 1) + 0.5f) * 0x1p-31f;
-            const uint32_t raised = vp_as_bits32(u) + (0x3F800000u - shift);
-            const float f = vp_as_float((raised & 0x007FFFFFu) + shift) - 1.0f;
-            const float exponent = (float)((int32_t)(raised >> 23) - 127);
-            const float s = f / (2.0f + f);
-            const float t = s * s;
-            float p = VP_LOGF[2];
-            for (int k = 1; k >= 0; k--)
-                p = p * t + VP_LOGF[k];
-            const float square = exponent * -1.3862944f - 4.0f * (s + s * (t * p));
-            const float radius = __builtin_sqrtf(square);
-            const uint32_t angle = (uint32_t)(word >> 32);
-            const float x = vp_as_float((angle << 2) >> 9 | 0x3F800000u) - (1.5f - 0x1p-24f);
-            const float z = x * x;
-            float sine = VP_QSINF[3], cosine = VP_QCOSF[4];
-            for (int k = 2; k >= 0; k--)
-                sine = sine * z + VP_QSINF[k];
-            for (int k = 3; k >= 0; k--)
-                cosine = cosine * z + VP_QCOSF[k];
-            const uint32_t sign = angle << 1 & 0x80000000u;
-            const uint32_t sine_bits = vp_as_bits32(sine * x) ^ sign;
-            const uint32_t cosine_bits = vp_as_bits32(cosine) ^ sign;
-            const uint32_t swap = (sine_bits ^ cosine_bits) & (0 - (angle >> 31));
-            out[i + j] = radius * vp_as_float(cosine_bits ^ swap);
-            out[i + VP_GROUP_SINGLE / 2 + j] = radius * vp_as_float(sine_bits ^ swap);
-        }
-    }
+    for (int i = 0; i < n; i += VP_GROUP_SINGLE)
+        vp_normals_single(words + i / 2, out + i);
 }
 
 /* The same for the uniform law of mean 0 and variance 1 */
