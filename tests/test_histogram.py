@@ -106,7 +106,7 @@ def test_fixed_bins() -> None:
 
 def test_other_bins_do_not_add_up() -> None:
     one = tallied(np.ones(3), 4)
-    others = (tallied(np.ones(3), 6), tallied(np.ones(3), [0.0, 1.0, 2.0, 3.0, 4.0]))
+    others = (tallied(np.ones(3), 6), tallied(np.ones(3), np.arange(5.0)))
     for other in others:
         with pytest.raises(ValueError, match="of other bins don't add up: 4 automatic bins"):
             _ = one + other
