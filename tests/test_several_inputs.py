@@ -168,6 +168,28 @@ def test_the_kernel_is_that_of_what_lies_below() -> None:
     assert np.array_equal(k.trials, k.trials.swapaxes(1, 2))
 
 
+def test_dead_is_what_nothing_revives() -> None:
+    """Later biases, activations with phi(0) != 0 and skip connections keep a network alive."""
+    bare: dict[str, Any] = {"depth": 4, "width": 1, "act": "relu", "trials": 40, "seed": 6}
+    dead = run(**bare)
+    assert (dead.rows.died > 0).any()
+    silent = dead.zero.trials[:, 0] == 1  # no unit at work in layer 1
+    assert (dead.rows.died[silent] == 1).all()
+    for revived in (
+        {"sigma_b": 0.5},
+        {"act": ["relu", "relu", "sigmoid", "sigmoid"]},
+        {"residual": Residual()},
+    ):
+        assert run(**(bare | revived)).dead == 0
+    half = run(**(bare | {"act": ["relu", "sigmoid", "relu", "relu"]}))
+    assert set(half.rows.died.tolist()) <= {0, 3, 4}
+    assert half.dead > 0
+    pair = run(**(bare | {"width": 2, "correlation": -1.0}))
+    both = (pair.rows.died > 0).all(axis=1)
+    assert pair.dead == both.sum()
+    assert ((pair.rows.died > 0).any(axis=1) & ~both).any()
+
+
 # ---- one input of several
 
 
