@@ -17,6 +17,8 @@ from varprop.pairs import pair, second
 from varprop.rows import Rows
 from varprop.summary import as_dict
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 NET: dict[str, Any] = {"depth": 3, "width": 8, "act": "tanh", "sigma_b": 0.1, "seed": 4}
 X = np.random.default_rng(1).normal(size=(3, 8))
 FULL: dict[str, Any] = NET | {
