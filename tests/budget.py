@@ -23,6 +23,7 @@ DECLARED = {  # p-values a room may look at
     "batch_agrees": 15,
     "agreement": 174,
     "gradient_agreement": 168,
+    "reference_laws": 91,
     "spectrum": 22,
     "architectures": 124,
     "weights": 289,

@@ -71,14 +71,15 @@ def test_the_shortcut_of_independent_gradients_is_rejected():
         None, net, x=None, trials=2500, first_trial=0, seed=33, threads=1, engine="reference",
         saturated_below=0.05, backward=True,
     )  # fmt: skip
-    values = np.empty((7, run.trials, 4))
-    for trial in range(run.trials):
-        values[:6, trial], _, slopes = reference._forward(run, trial)
-        values[6, trial] = reference._backward(run, trial + 10**6, slopes)
-    from varprop.engines import rows_of
+    from varprop.rows import Rows
     from varprop.simulate import as_propagation
 
-    shortcut = as_propagation(run, rows_of(values, np.zeros(run.trials, dtype=np.int64)))
+    found = []
+    for trial in range(run.trials):
+        up, layers = reference._forward(run, trial, [])
+        found.append(up | reference._backward(run, trial + 10**6, layers))
+    arrays = {name: np.stack([np.squeeze(one[name]) for one in found]) for name in found[0]}
+    shortcut = as_propagation(run, Rows(**arrays))
     assert worst(true, shortcut) < 1e-9
 
 

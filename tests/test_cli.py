@@ -17,6 +17,7 @@ import pytest
 from handmade import propagation, rows
 
 import varprop
+from varprop.architecture import Norm, Residual
 from varprop.cli import main
 from varprop.inputs import read_input
 from varprop.network import Network
@@ -32,7 +33,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     made: Calls = []
 
     def simulate(**options: Any) -> varprop.Propagation:
-        parts = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b")
+        parts = ["depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b"]
+        parts += ["residual", "norm", "dropout"]
         network = Network(**{name: options.pop(name) for name in parts})
         made.append({"network": network} | options)
         if options["progress"] is not None:
@@ -64,8 +66,43 @@ def test_options_reach_the_simulation(calls: Calls) -> None:
     assert call.pop("network") == Network(3, 9, act="elu(0.5)", sigma_w=1.5, sigma_b=0.2)
     assert call == {
         "x": None, "progress": None, "trials": 5, "first_trial": 7, "seed": 3, "threads": 2,
-        "engine": "dense", "backward": None,
+        "engine": "dense", "backward": None, "correlation": None, "log_gap": None, "cotangents": 1,
+        "tangents": 0, "histogram": None,
     }  # fmt: skip
+
+
+def test_architectures_and_what_is_measured_reach_the_simulation(calls: Calls) -> None:
+    line = "--depth 9 --residual 1/sqrt(depth) --skip 0.9 --norm rms --norm-place post"
+    more = "--dropout 0.8 --correlation 0.5 --cotangents 3 --tangents 2 --histogram 16"
+    assert main(["simulate", *line.split(), *more.split()]) == 0
+    call = calls[0]
+    assert call["network"] == Network(
+        9, residual=Residual("1/sqrt(depth)", 0.9), norm=Norm("rms", "post"), dropout=0.8
+    )
+    wanted = {"correlation": 0.5, "cotangents": 3, "tangents": 2, "histogram": 16}
+    assert {name: call[name] for name in wanted} == wanted
+    assert main(["simulate", "--depth", "9", "--residual", "0.25", "--norm", "layer"]) == 0
+    assert calls[1]["network"] == Network(9, residual=Residual(0.25), norm="layer")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--skip 2", "--skip goes with --residual"),
+        ("--norm-place post", "--norm-place goes with --norm"),
+        ("--residual half", "branch must be a number"),
+        ("--residual 0", "branch must be from"),
+        ("--norm batch", "'batch' is not one of"),
+        ("--dropout 0", "share of units that are kept"),
+        ("--cotangents 0", "--cotangents"),
+    ],
+)
+def test_wrong_architectures_are_wrong_usage(
+    line: str, message: str, calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--depth", "9", *line.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert calls == []
 
 
 def test_widths_imply_the_depth(calls: Calls) -> None:
@@ -263,20 +300,32 @@ def test_inputs_are_read(tmp_path: Path, name: str, content: str | np.ndarray) -
     assert x.tolist() == [1, -2.5, 300]
 
 
+def test_rows_are_inputs(tmp_path: Path) -> None:
+    wanted = [[1, 2, 3], [-4, 5, 0.5]]
+    for name, content in (
+        ("x.csv", "1,2,3\n# more\n\n-4,5,0.5\n"),
+        ("x.npy", np.array(wanted, dtype=np.float32)),
+    ):
+        x = read_input(written(tmp_path, name, content))
+        assert x.dtype == np.float64
+        assert x.tolist() == wanted
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "1,2\n3,4\n", "line 2 is one more"),
+        ("x.csv", "1,2\n3\n", "line 2 has 1 number, the first row has 2"),
         ("x.csv", "# nothing\n\n", "no numbers"),
         ("x.csv", "age,height\n1,2\n", "line 1: 'age' is not a number"),
         ("x.csv", "1,,2", "line 1: '' is not a number"),
         ("x.csv", "1,nan", "'nan' is not a finite number"),
         ("x.csv", "1,1e999", "not a finite number"),
         ("x.csv", b"\xff\xfe\x00", "not a text file"),
-        ("x.npy", np.zeros((2, 3)), r"exactly one row.*\(2, 3\)"),
-        ("x.npy", np.zeros(()), "exactly one row"),
-        ("x.npy", np.zeros(0), "exactly one row"),
+        ("x.npy", np.zeros((2, 3, 4)), r"one input.*\(2, 3, 4\)"),
+        ("x.npy", np.zeros(()), "must hold one input"),
+        ("x.npy", np.zeros(0), "must hold one input"),
         ("x.npy", np.array([1, np.inf]), "number 2 is inf"),
+        ("x.npy", np.array([[1, 2], [np.nan, 3]]), "row 2, number 1 is nan"),
         ("x.npy", np.array([1j]), "complex128, not real numbers"),
         ("x.npy", np.array(["a"]), "not real numbers"),
         ("x.npy", np.array([{}]), "not a .npy file of numbers"),

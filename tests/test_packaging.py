@@ -17,7 +17,8 @@ TREE = Path(__file__).parents[1]
 INSTALLED = Path(varprop.__file__).parent
 
 SIMULATION = {"simulate", "engines", "reference", "_core", "propagation", "rows", "statistic"}
-SIMULATION |= {"merge", "storage", "resources"}
+SIMULATION |= {"merge", "storage", "resources", "arguments", "pairs", "histogram", "tally"}
+SIMULATION |= {"scaled", "linearised", "pair_statistics", "lyapunov", "frame", "measured"}
 RECORDS = {"activation", "formula", "scheme", "network"}
 
 

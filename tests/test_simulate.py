@@ -145,7 +145,7 @@ BAD = [
     ({"depth": 2, "saturated_below": math.nan}, ValueError, "saturated_below"),
     ({"depth": 2, "x": [1.0, math.nan]}, ValueError, "x\\[1\\] is nan"),
     ({"depth": 2, "x": []}, ValueError, "shape"),
-    ({"depth": 2, "x": np.ones((2, 3))}, ValueError, "shape"),
+    ({"depth": 2, "x": np.ones((2, 3, 1))}, ValueError, "shape"),
     ({"depth": 2, "x": ["a"]}, TypeError, "real numbers"),
     ({"depth": 2, "x": [1j]}, TypeError, "real numbers"),
     ({"depth": 2, "x": [object()]}, TypeError, "real numbers"),

@@ -120,3 +120,36 @@ def test_one_trial_has_no_standard_error() -> None:
 def test_quantiles_outside_0_1_are_refused(p: float) -> None:
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         LayerStatistic("variance", np.zeros((2, 2))).quantile(p)
+
+
+@pytest.mark.parametrize("kind", ["positive", "signed", "plain"])
+def test_missing_values_are_left_out_of_every_summary(kind: str) -> None:
+    values = values_of(kind).reshape(31, 2, 3)
+    missing = np.random.default_rng(4).random((31, 2, 3)) < 0.4
+    missing[:, 0, 0] = True
+    missing[1:, 1, 2] = True  # one value is left: a mean, but no standard error
+    missing[0, 1, 2] = False
+    with np.errstate(divide="ignore"):
+        log = np.log(np.abs(values))
+    s = LayerStatistic(
+        "thing",
+        np.where(missing, np.inf, log),
+        sign=np.sign(values) if kind == "signed" else None,
+        missing=missing,
+    )
+    if kind == "plain":
+        s = LayerStatistic.of_values("thing", values, missing=missing)
+    there = np.ma.MaskedArray(values, mask=missing)
+    assert np.array_equal(np.ma.getmaskarray(s.trials), missing)
+    pairs = [(s.mean, there.mean(axis=0)), (s.median, np.ma.median(there, axis=0))]
+    error = there.std(axis=0, ddof=1) / np.sqrt(there.count(axis=0))
+    pairs.append((s.stderr, np.ma.masked_where(there.count(axis=0) < 2, error)))
+    for found, wanted in pairs:
+        assert np.array_equal(np.ma.getmaskarray(found), np.ma.getmaskarray(wanted))
+        size = 1e-13 * np.abs(values).max()
+        np.testing.assert_allclose(found.compressed(), wanted.compressed(), rtol=1e-9, atol=size)
+    column = values[~missing[:, 1, 0], 1, 0]
+    np.testing.assert_allclose(s.quantile([0.1, 0.9])[:, 1, 0], np.quantile(column, [0.1, 0.9]))
+    assert np.ma.getmaskarray(s.log_mean)[0, 0]
+    assert np.ma.getmaskarray(s.log_stderr)[1, 2]
+    assert repr(s) == "<LayerStatistic 'thing': 31 trials x 2 x 3 layers>"

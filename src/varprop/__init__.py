@@ -15,6 +15,7 @@ from typing import Any
 from ._core.build_info import VERSION as __version__
 from .activation import Activation, activations
 from .architecture import Norm, Residual
+from .histogram import Histogram
 from .network import Network
 from .propagation import Propagation
 from .scheme import Scheme, schemes
@@ -24,6 +25,7 @@ from .storage import load
 
 __all__ = [
     "Activation",
+    "Histogram",
     "LayerStatistic",
     "Network",
     "Norm",

@@ -14,6 +14,11 @@ from .statistic import FloatArray
 IntArray = npt.NDArray[np.int64]
 
 QUANTITIES = ("preactivation", "activation")
+EDGES = "histogram_edges"
+ARRAYS = (
+    *(f"{q}_{name}" for q in QUANTITIES for name in ("counts", "exponents", "outside")),
+    EDGES,
+)
 DEFAULT_BINS, MOST_BINS = 64, 65536
 NO_SCALE = -(2**62)  # exponent of a layer whose values are all exactly 0: any width would do
 
@@ -232,7 +237,7 @@ class Histogram:
                 if getattr(counts, name) is not None:
                     found[f"{quantity}_{name}"] = getattr(counts, name)
         if self.preactivation.fixed is not None:
-            found["histogram_edges"] = self.preactivation.fixed
+            found[EDGES] = self.preactivation.fixed
         return found
 
     @classmethod
@@ -240,7 +245,7 @@ class Histogram:
         """The histogram of arrays named as by `arrays`; None where there are none."""
         if "preactivation_counts" not in arrays:
             return None
-        edges = arrays.get("histogram_edges")
+        edges = arrays.get(EDGES)
         return cls(
             *(
                 Counts(

@@ -38,7 +38,7 @@ def kernel(log_variance: FloatArray, log_kernel_gap: FloatArray | None) -> Layer
     for a in range(inputs):
         log[:, a, a] = log_variance[:, a]
     for (a, b), gaps in zip(pairs_of(inputs), np.moveaxis(log_gaps, 1, 0), strict=True):
-        rho = np.where(np.isposinf(gaps), 0.0, _cosine(gaps))
+        rho = _cosine(gaps)
         with np.errstate(divide="ignore"):
             between = np.log(np.abs(rho)) + (log_variance[:, a] + log_variance[:, b]) / 2
         log[:, a, b] = log[:, b, a] = between

@@ -14,7 +14,7 @@ from ._core.build_info import VERSION
 from .architecture import Norm, Residual
 from .arguments import whole
 from .engines import Run, choose_engine, provenance
-from .histogram import QUANTITIES, Histogram
+from .histogram import ARRAYS, EDGES, Histogram
 from .network import ActivationSpec, Network
 from .propagation import Propagation, input_label
 from .resources import resolve_threads
@@ -265,11 +265,10 @@ def prepare(
 def gathered(run: Run, arrays: dict[str, npt.NDArray[Any]]) -> tuple[Rows, Histogram | None]:
     """What an engine measured by name, as records."""
     measured = dict(arrays)
-    histogram = Histogram.of_arrays(
-        {name: measured.pop(name) for name in arrays if name.startswith(QUANTITIES)}
-        | ({} if not isinstance(run.histogram, np.ndarray) else {"histogram_edges": run.histogram})
-    )
-    return Rows(**measured), histogram
+    counts = {name: measured.pop(name) for name in ARRAYS if name in arrays}
+    if isinstance(run.histogram, np.ndarray):
+        counts[EDGES] = run.histogram
+    return Rows(**measured), Histogram.of_arrays(counts)
 
 
 def as_propagation(run: Run, rows: Rows, histogram: Histogram | None = None) -> Propagation:

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from . import histogram
 from .files import atomic_path
-from .histogram import QUANTITIES, Histogram
 from .network import Network
 from .propagation import Propagation
 from .rows import LAYER_FIELDS, OPTIONAL, Rows
@@ -45,11 +45,7 @@ _PLAIN = (
     "version",
     "provenance",
 )
-_HISTOGRAM = (
-    *(f"{q}_{name}" for q in QUANTITIES for name in ("counts", "exponents", "outside")),
-    "histogram_edges",
-)
-_OPTIONAL = (*OPTIONAL, *_HISTOGRAM)
+_OPTIONAL = (*OPTIONAL, *histogram.ARRAYS)
 
 
 def save(propagation: Propagation, path: str | os.PathLike[str]) -> None:
@@ -133,9 +129,9 @@ def load(path: str | os.PathLike[str]) -> Propagation:
 
 
 def _arrays(propagation: Propagation) -> dict[str, npt.NDArray[Any]]:
-    rows, histogram = propagation.rows, propagation.histogram
+    rows, counts = propagation.rows, propagation.histogram
     found = {name: getattr(rows, name) for name in rows.names}
-    return found if histogram is None else found | histogram.arrays()
+    return found if counts is None else found | counts.arrays()
 
 
 def _metadata(propagation: Propagation) -> bytes:
@@ -169,8 +165,8 @@ def _read(file: BinaryIO) -> Propagation:
             )
             for name in names
         }
-    histogram = Histogram.of_arrays(
-        {name: arrays.pop(name) for name in _HISTOGRAM if name in arrays}
+    counts = histogram.Histogram.of_arrays(
+        {name: arrays.pop(name) for name in histogram.ARRAYS if name in arrays}
     )
     logs = meta["input_mean_square_log"]
     logs = [-np.inf if log is None else log for log in (logs if isinstance(logs, list) else [logs])]
@@ -179,7 +175,7 @@ def _read(file: BinaryIO) -> Propagation:
         rows=Rows(**arrays),
         ranges=tuple((first, stop) for first, stop in meta["ranges"]),
         input_mean_square_log=tuple(logs) if len(logs) > 1 else logs[0],
-        histogram=histogram,
+        histogram=counts,
         **{key: meta[key] for key in _PLAIN},
     )
 

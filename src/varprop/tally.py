@@ -24,7 +24,7 @@ class Tally:
     >>> tally = Tally(1, 4)
     >>> tally.add(0, np.array([-1.0, 0.0, 0.5, 1.5]), -2000.0)
     >>> tally.counts().counts, tally.counts().exponents
-    (array([[0, 1, 2, 1]]), array([-1442]))
+    (array([[1, 0, 2, 1]]), array([-1443]))
     """
 
     def __init__(self, depth: int, bins: int | FloatArray) -> None:

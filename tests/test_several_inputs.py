@@ -1,0 +1,454 @@
+"""Several inputs, cotangents and tangents: arguments, shapes, merging, files, tables, frames."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import varprop
+from varprop import Norm, Propagation, Residual, load, simulate
+from varprop.cli import main
+from varprop.pairs import pair, second
+from varprop.rows import Rows
+from varprop.summary import as_dict
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+NET: dict[str, Any] = {"depth": 3, "width": 8, "act": "tanh", "sigma_b": 0.1, "seed": 4}
+X = np.random.default_rng(1).normal(size=(3, 8))
+FULL: dict[str, Any] = NET | {
+    "x": X, "cotangents": 2, "tangents": 2, "histogram": True, "dropout": 0.8,
+    "residual": Residual(0.5), "norm": Norm("rms", "post"),
+}  # fmt: skip
+
+
+def run(**options: Any) -> Propagation:
+    return simulate(**{"trials": 4, **options}, engine="reference")
+
+
+@pytest.fixture(scope="module")
+def full() -> Propagation:
+    return run(**FULL)
+
+
+# ---- arguments
+
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"correlation": 1.5}, ValueError, "correlation is a cosine, from -1 to 1, got 1.5"),
+    ({"correlation": math.nan}, ValueError, "from -1 to 1, got nan"),
+    ({"correlation": "0.5"}, TypeError, "correlation must be a number, got '0.5'"),
+    ({"correlation": 0.5, "x": np.ones(8)}, ValueError, "x and correlation all say which"),
+    ({"correlation": 0.5, "log_gap": -3.0}, ValueError, "correlation and log_gap"),
+    ({"correlation": 0.5, "width": 1}, ValueError, "have the correlation 1 or -1"),
+    ({"log_gap": 1.0}, ValueError, "from -1e\\+06 to ln 2"),
+    ({"log_gap": -2e6}, ValueError, "or -inf for identical"),
+    ({"log_gap": -50.0}, ValueError, "down to 1 - c = 1e-14"),
+    ({"x": np.ones((2, 3, 4))}, ValueError, r"got shape \(2, 3, 4\)"),
+    ({"x": np.ones((1025, 8))}, ValueError, "1 to 1024 inputs, got 1025"),
+    ({"x": [[1.0, 2.0], [3.0, math.inf]]}, ValueError, r"x\[1, 1\] is inf"),
+    ({"x": [[1.0] * 8, [0.0] * 8], "sigma_b": 0.0}, ValueError, r"x\[1\] is all zeros"),
+    ({"cotangents": 0}, ValueError, "cotangents must be from 1"),
+    ({"cotangents": 1.5}, TypeError, "cotangents must be an integer"),
+    ({"cotangents": np.ones(7)}, ValueError, r"\(8,\) or \(cotangents, 8\).*shape \(7,\)"),
+    ({"cotangents": np.zeros((2, 8))}, ValueError, r"cotangents\[0\] is all zeros"),
+    ({"cotangents": [math.nan] * 8}, ValueError, r"cotangents\[0\] is nan"),
+    ({"cotangents": ["a"] * 8}, TypeError, "real numbers"),
+    ({"cotangents": 2, "backward": False}, ValueError, "needs backward=True"),
+    ({"cotangents": np.ones(8), "backward": False}, ValueError, "but backward=False"),
+    ({"tangents": 9}, ValueError, "from 0 to 8, the units of the narrowest layer, got 9"),
+    ({"tangents": -1}, ValueError, "tangents must be from 0"),
+    ({"tangents": True}, TypeError, "tangents must be an integer"),
+    ({"tangents": 1, "act": "sign"}, ValueError, "tangents=1, but activation 'sign' jumps"),
+    ({"act": ["tanh", "sign", "tanh"], "backward": True}, ValueError, "'sign' jumps"),
+    ({"histogram": 7}, ValueError, "even number of bins, got 7"),
+    ({"histogram": 0}, ValueError, "histogram must be from 2"),
+    ({"histogram": [0.0, 2.0, 1.0]}, ValueError, "must ascend, but 1.0 follows 2.0"),
+    ({"histogram": [1.0]}, ValueError, "2 to 65537 edges"),
+    ({"histogram": "many"}, TypeError, "histogram must be an integer"),
+    ({"dropout": 0}, ValueError, "share of units that are kept"),
+    ({"norm": "batch"}, ValueError, "norm must be"),
+    ({"residual": 0.5}, TypeError, "must be a Residual"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "error", "message"), BAD, ids=lambda v: str(v)[:40])
+def test_bad_arguments(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        run(**(NET | options))
+
+
+def test_the_first_layer_is_fitted_to_inputs_of_another_size() -> None:
+    assert run(**(NET | {"x": np.ones((2, 5))})).network.widths == (5, 8, 8, 8)
+
+
+def test_what_the_compiled_engines_cannot_do_yet_is_said() -> None:
+    for option in (
+        {"correlation": 0.5}, {"cotangents": 2}, {"tangents": 1}, {"histogram": True},
+        {"residual": Residual()}, {"act": ["tanh", "relu", "relu"]}, {"dropout": 0.5},
+    ):  # fmt: skip
+        with pytest.raises(NotImplementedError, match="engine='reference'"):
+            simulate(**(NET | option))
+
+
+# ---- pairs
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 9])
+@pytest.mark.parametrize("c", [-1.0, -0.3, 0.0, 0.5, 1 - 1e-9, 1.0])
+def test_a_pair_has_its_correlation(size: int, c: float) -> None:
+    p = run(depth=1, width=size, act="linear", scheme="orthogonal(1)", correlation=c)
+    assert p.inputs == 2
+    assert p.pairs == [(0, 1)]
+    log = np.log1p(-c) if c < 1 else -np.inf
+    for measured in (p.rows.log_gap, p.rows.log_kernel_gap):
+        assert measured is not None
+        assert measured == pytest.approx(np.full((4, 1), log), rel=1e-6)
+    assert p.correlation.mean == pytest.approx([c], rel=1e-14, abs=1e-14)
+    assert p.input_mean_square_log == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("log_gap", [-2000.0, -690.0, -30.0, 0.0, math.log(2)])
+@pytest.mark.parametrize("size", [2, 7, 50])
+def test_the_difference_of_a_pair_keeps_its_digits(log_gap: float, size: int) -> None:
+    first, difference = pair(log_gap, size)
+    # |x2 - x1|^2 / n = 2 (1 - c), and |x2|^2 / n = 1
+    assert np.mean(difference**2) == pytest.approx(2, rel=1e-14)
+    along = np.mean(first * difference)  # -(1 - c) / sqrt(1 - c)
+    assert along == pytest.approx(-math.exp(log_gap / 2), rel=1e-7, abs=1e-14)
+    assert np.mean(second(log_gap, size) ** 2) == pytest.approx(1, rel=1e-14)
+
+
+def test_identical_and_vanishing_inputs() -> None:
+    x = np.stack([X[0], X[0], np.zeros(8)])
+    p = run(**(NET | {"x": x, "act": "tanh", "sigma_b": 0.3}))
+    assert (p.rows.log_gap[:, 0] == -np.inf).all()
+    assert (p.correlation.trials[:, 0] == 1).all()
+    assert p.gap.log.mask[:, 0].all()
+    assert np.isfinite(p.rows.log_gap[:, 1:]).all()  # biases give the zero input a direction
+    assert (p.gradient.trials[:, 0] == p.gradient.trials[:, 1]).all()
+    # a dead relu layer has no direction: masked, never nan
+    p = run(depth=3, width=2, act="relu", trials=60, seed=1, correlation=0.2)
+    gone = np.isposinf(p.rows.log_gap)
+    assert gone.any()
+    assert not gone.all(axis=0).any()
+    for statistic in (p.correlation, p.gap):
+        assert np.array_equal(np.ma.getmaskarray(statistic.trials), gone)
+        kept = np.ma.masked_array(1 - np.exp(np.where(gone, 0.0, p.rows.log_gap)), gone)
+        wanted = kept if statistic is p.correlation else 1 - kept
+        assert np.allclose(statistic.mean, wanted.mean(axis=0), rtol=1e-12)
+        assert np.allclose(statistic.median, np.ma.median(wanted, axis=0), rtol=1e-9)
+        error = wanted.std(axis=0, ddof=1) / np.sqrt(wanted.count(axis=0))
+        assert np.allclose(statistic.stderr, error, rtol=1e-9)
+    assert np.isfinite(p.kernel.trials).all()
+    died = (p.rows.died[:, 0] > 0) & (p.rows.died[:, 0] < 3)  # below the last layer
+    assert died.any()
+    assert (p.kernel.trials[died, 0, 1, -1] == 0).all()
+    only = run(depth=2, width=1, act="relu", sigma_w=1.0, trials=2, seed=1, x=[[1.0], [-1.0]])
+    assert np.isposinf(only.rows.log_gap[:, 1]).any()
+
+
+def test_more_inputs_than_units_are_exact() -> None:
+    x = np.array([[1.0, 2.0], [2.0, -1.0], [3.0, 1.0], [1.0, 2.0]])
+    p = run(depth=2, width=2, act="linear", x=x)
+    assert p.rows.log_gap[0, p.pairs.index((0, 3)), 0] == -np.inf
+    k = p.kernel.trials[0, ..., 0]
+    assert k == pytest.approx(x @ x.T, rel=1e-12)  # He: sigma_w^2 = 2, over n = 2
+
+
+def test_the_kernel_is_that_of_what_lies_below() -> None:
+    p = run(**(NET | {"x": X}))
+    k = p.kernel
+    assert k.trials.shape == (4, 3, 3, 3)
+    assert k.trials[0, :, :, 0] == pytest.approx(0.01 + 2 * X @ X.T / 8, rel=1e-12)
+    diagonal = np.einsum("tbbl->tbl", k.trials)
+    assert diagonal == pytest.approx(p.variance.trials, rel=1e-14)
+    assert np.array_equal(k.trials, k.trials.swapaxes(1, 2))
+
+
+def test_dead_is_what_nothing_revives() -> None:
+    """Later biases, activations with phi(0) != 0 and skip connections keep a network alive."""
+    bare: dict[str, Any] = {"depth": 4, "width": 1, "act": "relu", "trials": 40, "seed": 6}
+    dead = run(**bare)
+    assert (dead.rows.died > 0).any()
+    silent = dead.zero.trials[:, 0] == 1  # no unit at work in layer 1
+    assert (dead.rows.died[silent] == 1).all()
+    for revived in (
+        {"sigma_b": 0.5},
+        {"act": ["relu", "relu", "sigmoid", "sigmoid"]},
+        {"residual": Residual()},
+    ):
+        assert run(**(bare | revived)).dead == 0
+    half = run(**(bare | {"act": ["relu", "sigmoid", "relu", "relu"]}))
+    assert set(half.rows.died.tolist()) <= {0, 3, 4}
+    assert half.dead > 0
+    pair = run(**(bare | {"width": 2, "correlation": -1.0}))
+    both = (pair.rows.died > 0).all(axis=1)
+    assert pair.dead == both.sum()
+    assert ((pair.rows.died > 0).any(axis=1) & ~both).any()
+
+
+# ---- one input of several
+
+
+def test_each_input_is_measured_as_if_alone(full: Propagation) -> None:
+    assert full.inputs == 3
+    assert full.rows.cotangents == 2
+    for b in range(3):
+        one = full[b]
+        assert one.inputs == 1
+        assert one.rows.log_gap is None
+        assert (one.rows.log_tangent is None) == (b > 0)
+        assert np.array_equal(one.rows.log_gradient, full.rows.log_gradient[:, b])
+        assert one.input_mean_square_log == full.input_mean_square_log[b]
+        assert f"number {b} of 3 x 8 numbers" in str(one).replace("\n", " ")
+        # the same numbers as from a run of that input, where masks are not in the way
+        alone = run(**(NET | {"x": X[b]}))
+        together = run(**(NET | {"x": X}))[b]
+        for name in alone.rows.names:
+            close = pytest.approx(getattr(together.rows, name), rel=1e-12, abs=1e-12)
+            assert getattr(alone.rows, name) == close, name
+    assert full[0][0] == full[0]
+    with pytest.raises(IndexError, match="input 3 of 3"):
+        full.input(3)
+    with pytest.raises(ValueError, match="no pairs were measured"):
+        _ = full[0].gap
+    assert run(**(NET | {"x": X[:1]})) == run(**(NET | {"x": X[0]}))
+
+
+def test_given_cotangents_are_sent_back_as_they_are() -> None:
+    v = np.array([[3.0] * 8, [1e-200] + [0.0] * 7])
+    p = run(**(NET | {"cotangents": v}))
+    top = p.rows.log_gradient[:, :, -1]
+    logs = [2 * np.log(3), -np.log(8) - 400 * np.log(10)]
+    assert top == pytest.approx(np.tile(logs, (4, 1)))
+    assert p.cotangent_label.startswith("2 x 8 numbers")
+    single = run(**(NET | {"cotangents": v[0]}))
+    assert single.rows.log_gradient == pytest.approx(p.rows.log_gradient[:, 0], rel=1e-12)
+    assert p.weight_gradient.log.shape == (4, 2, 3)
+
+
+def test_statistics_keep_the_axes_between(full: Propagation) -> None:
+    assert full.preactivation.mean.shape == (3, 3)
+    assert full.gradient.median.shape == (3, 2, 3)
+    assert full.weight_gradient.quantile([0.1, 0.5, 0.9, 1.0]).shape == (4, 3, 2, 3)
+    assert full.gap.stderr.shape == (3, 3)
+    assert full.tangent.log_mean.shape == (2, 3)
+    assert full.lyapunov.shape == full.lyapunov_stderr.shape == (2,)
+    assert full.lyapunov_adjoint.shape == full.lyapunov_adjoint_stderr.shape == (2,)
+    log = full.rows.log_tangent[:, :, -1]
+    assert full.lyapunov.data == pytest.approx(log.mean(axis=0) / 6)
+    log = full.rows.log_adjoint[:, :, 0]
+    assert full.lyapunov_adjoint_stderr.data == pytest.approx(log.std(axis=0, ddof=1) / 4 / 2)
+    assert full.gradient.layers.tolist() == [1, 2, 3]
+    deep = run(depth=400, width=3, act="linear", sigma_w=0.01, trials=2, correlation=0.5)
+    for statistic in (deep.gradient, deep.kernel, deep.preactivation):
+        with pytest.raises(OverflowError, match="outside float64"):
+            _ = statistic.mean
+    assert np.isfinite(deep.correlation.mean).all()
+
+
+def test_what_was_not_measured_says_so() -> None:
+    p = run(**NET, backward=False, tangents=1)
+    assert p.lyapunov.shape == (1,)
+    with pytest.raises(ValueError, match="tangents=1 or more and backward=True"):
+        _ = p.adjoint
+    with pytest.raises(ValueError, match="simulate with tangents=1"):
+        _ = run(**NET).tangent
+    with pytest.raises(ValueError, match="there is one input"):
+        p.to_pandas(pairs=True)
+    one = run(depth=1, width=3, act="tanh", tangents=1)
+    with pytest.raises(ValueError, match="one layer"):
+        _ = one.lyapunov_adjoint
+
+
+# ---- histograms
+
+
+def test_histograms_count_every_unit() -> None:
+    edges = np.linspace(-3, 3, 13)
+    for spec in (True, 16, edges):
+        p = run(**(NET | {"x": X, "histogram": spec}))
+        assert p.histogram is not None
+        for counts in (p.histogram.preactivation, p.histogram.activation):
+            assert counts.totals.tolist() == [8 * 3 * 4] * 3
+            assert counts.bins == {True: 64, 16: 16}.get(spec if np.isscalar(spec) else 0, 12)
+    one = run(depth=1, width=2000, act="relu", trials=1, histogram=edges)
+    assert one.histogram is not None
+    right = one.histogram.activation.counts[0, 6]  # zeros lie right of 0
+    assert right >= 2000 * one.zero.mean[0]
+    middle = one.histogram.preactivation
+    assert (middle.density(1) * np.diff(edges) @ (edges[1:] + edges[:-1]) / 2) == pytest.approx(
+        0, abs=0.2
+    )
+    deep = run(depth=700, width=3, act="linear", sigma_w=0.01, trials=2, histogram=8)
+    assert deep.histogram is not None
+    assert (deep.histogram.preactivation.exponents[-1]) < -4000
+
+
+# ---- merging, files
+
+
+def test_parts_merge_to_the_whole(full: Propagation) -> None:
+    left, right = run(**FULL, trials=1), run(**FULL, trials=3, first_trial=1)
+    assert right + left == full
+    assert left.histogram != full.histogram
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": X[:2]}, "input_label differs"),
+        ({"cotangents": 3}, r"log_gradient has the shape \(3, 2, 3\) in a trial of one"),
+        ({"cotangents": np.ones(8)}, "cotangent_label differs"),
+        ({"tangents": 0}, "one of them has log_adjoint and log_tangent, the other none"),
+        ({"histogram": None}, "one of them has a histogram"),
+        ({"histogram": 8}, "of other bins don't add up"),
+        ({"dropout": 0.7}, "network differs"),
+        ({"backward": False, "cotangents": 1}, "one of them has gradients"),
+    ],
+)
+def test_what_differs_does_not_merge(
+    full: Propagation, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        _ = full + run(**(FULL | change), first_trial=9)
+
+
+def test_files(full: Propagation, tmp_path: Path) -> None:
+    edges = np.linspace(-1, 1, 5)
+    others = [{"correlation": 1.0}, {"histogram": edges}, {"cotangents": np.ones(8)}]
+    x = np.stack([np.zeros(8), np.ones(8)])
+    others.append({"x": x, "sigma_b": 0.2})
+    for p in (full, full[2], *(run(**(NET | other)) for other in others)):
+        p.save(tmp_path / "run")
+        again = load(tmp_path / "run")
+        assert again == p
+        assert again.rows.names == p.rows.names
+        assert again.histogram == p.histogram
+        assert again.input_mean_square_log == p.input_mean_square_log
+        with np.load(tmp_path / "run") as arrays:
+            assert set(p.rows.names) <= set(arrays)
+
+
+# ---- tables, JSON, frames
+
+
+def test_tables_fit_80_columns(full: Propagation) -> None:
+    text = str(full)
+    for part in ("3 inputs: 3 x 8 numbers", "1-c", "Lyapunov exponents: ", "first of 2 cotangents"):
+        assert part in text
+    assert "rms norm (post)" in text.replace("\n", " ")
+    assert "dropout keeps 0.8" in text.replace("\n", " ")
+    far = run(depth=700, width=5, act="linear", sigma_w=0.001, trials=2, correlation=0.5,
+              tangents=5)  # fmt: skip
+    mixed = run(depth=9, width=4, act=["tanh", "relu"] * 4 + ["relu"], trials=1, correlation=-1.0)
+    dead = run(depth=9, width=1, act="relu", trials=1, seed=3, correlation=1.0, tangents=1)
+    for p in (full, full[1], far, mixed, dead, run(depth=2, width=4, trials=1, tangents=2)):
+        assert max(map(len, str(p).splitlines())) <= 80
+    assert "tanh - relu - tanh - ... - relu - relu" in str(mixed).replace("\n", " ")
+    assert "nan" not in str(dead)
+    assert "lost" in str(dead) or dead.dead == 0
+
+
+def test_json_has_lists_of_what_there_are_several(full: Propagation) -> None:
+    document = json.loads(json.dumps(as_dict(full), allow_nan=False))
+    last = document["layers"][-1]
+    assert document["pairs"] == [[0, 1], [0, 2], [1, 2]]
+    assert last["preactivation"]["log_median"] == full.preactivation.log_median[:, -1].tolist()
+    assert last["gradient"]["log_mean"] == full.gradient.log_mean[..., -1].tolist()
+    assert last["gap"]["log_mean"] == full.gap.log_mean[:, -1].tolist()
+    assert last["correlation"]["mean"] == full.correlation.mean[:, -1].tolist()
+    assert last["tangent"]["log_p90"] == full.tangent.log_quantile(0.9)[:, -1].tolist()
+    assert document["lyapunov"] == full.lyapunov.tolist()
+    counts = document["histogram"]["activation_counts"]
+    assert np.sum(counts[-1]) == 8 * 3 * 4
+    assert len(document["log_input_mean_square"]) == 3
+    identical = as_dict(run(**(NET | {"correlation": 1.0, "trials": 1})))
+    json.dumps(identical, allow_nan=False)
+    assert identical["layers"][0]["gap"]["log_median"] is None
+    assert identical["layers"][0]["correlation"]["mean"] == 1
+
+
+def test_frames(full: Propagation) -> None:
+    frame = full.to_pandas()
+    assert len(frame) == 4 * 3 * 3
+    assert list(frame.columns[:3]) == ["trial", "input", "layer"]
+    one = frame[(frame.trial == 2) & (frame.input == 1)]
+    assert one.layer.tolist() == [1, 2, 3]
+    assert np.array_equal(one.log_activation, full.rows.log_activation[2, 1])
+    assert np.array_equal(one.log_gradient_1, full.rows.log_gradient[2, 1, 1])
+    assert np.array_equal(one.log_sum_gradient_0, full.rows.log_sum_gradient[2, 1, 0])
+    assert one.log_tangent_0.isna().all()
+    first = frame[(frame.trial == 2) & (frame.input == 0)]
+    assert np.array_equal(first.log_tangent_1, full.rows.log_tangent[2, 1])
+    pairs = full.to_pandas(pairs=True)
+    assert len(pairs) == 4 * 3 * 3
+    some = pairs[(pairs.trial == 3) & (pairs.input == 1) & (pairs.other == 2)]
+    assert np.array_equal(some.log_gap, full.rows.log_gap[3, 2])
+    single = run(**NET, tangents=1).to_pandas()
+    assert "input" not in single.columns
+    assert single.log_tangent.notna().all()
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "x.npy", X)
+    common = ["--depth", "2", "--engine", "reference", "--trials", "2", "--width", "6"]
+    files = ["--input", str(tmp_path / "x.npy"), "--save", str(tmp_path / "out")]
+    assert main(["simulate", *common, *files, "--tangents", "1", "--histogram", "8", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["network"]["widths"] == [8, 6, 6]
+    assert len(document["pairs"]) == 3
+    assert load(tmp_path / "out").inputs == 3
+    assert main(["simulate", *common, "--correlation", "0.5", "--log-gap", "-1"]) == 1
+    assert "give one of them" in capsys.readouterr().err
+    assert main(["simulate", *common, "--correlation", "0.5", "--compare", "--plot",
+                 str(tmp_path / "a.svg")]) == 0  # fmt: skip
+    assert "agrees with theory" in capsys.readouterr().out
+
+
+def test_comparing_needs_one_input_of_a_plain_network(full: Propagation) -> None:
+    with pytest.raises(ValueError, match=r"one input, not 3; as in p\[0\]"):
+        full.compare()
+    with pytest.raises(ValueError, match="without skip connections"):
+        full[0].compare()
+    assert run(depth=2, width=50, trials=20, correlation=0.5)[1].compare().consistent
+
+
+# ---- records
+
+
+def test_rows_of_wrong_shapes(full: Propagation) -> None:
+    good = {name: np.array(getattr(full.rows, name)) for name in full.rows.names}
+    for name, change, message in (
+        ("log_gap", good["log_gap"][:, :2], r"log_gap must have the shape \(4, 3, 3\)"),
+        ("died", good["died"][:, 0], r"died must have the shape \(4, 3\)"),
+        ("log_gradient", good["log_gradient"][:, 0], "log_gradient must have the shape"),
+        ("log_sum_gradient", good["log_sum_gradient"][:, :, 0], "of log_gradient"),
+        ("log_adjoint", good["log_adjoint"][:, 0], "of log_tangent"),
+        ("log_tangent", good["log_tangent"][..., :2], "log_tangent must have the shape"),
+        ("log_gap", good["log_gap"] * np.nan, "log_gap must be at most ln 2"),
+        ("log_kernel_gap", good["log_kernel_gap"] * 0 + 0.7, "at most ln 2"),
+        ("log_tangent", good["log_tangent"] + np.inf, "finite, or -inf"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Rows(**(good | {name: change}))
+    alone = {name: np.array(getattr(full[0].rows, name)) for name in full[0].rows.names}
+    with pytest.raises(ValueError, match="log_gap needs two inputs"):
+        Rows(**(alone | {"log_gap": np.zeros((4, 3))}))
+    assert repr(full.rows) == "<Rows: 4 trials x 3 inputs x 3 layers>"
+
+
+def test_records_that_do_not_fit(full: Propagation) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="has 1 number, the rows have 3 inputs"):
+        replace(full, input_mean_square_log=0.0)
+    other = run(depth=2, width=4, histogram=True).histogram
+    with pytest.raises(ValueError, match="a histogram of 2 layers doesn't fit depth 3"):
+        replace(full, histogram=other)
+    assert varprop.Histogram is type(other)
