@@ -13,6 +13,7 @@ from ._core import transcript
 FloatArray = npt.NDArray[np.float64]
 
 _EPS = 2.0**-52
+_MUCH = 0.7
 
 
 def padded(x: FloatArray, length: int) -> FloatArray:
@@ -77,20 +78,18 @@ class Vectors:
         size : float
             The norm of what x is now; 0 where that is nothing but rounding.
         """
-        whole = norm(x)
-        noise = 16 * _EPS * math.sqrt(self.count + 1) * whole
+        size = norm(x)
+        noise = 16 * _EPS * math.sqrt(self.count + 1) * size
         factors = np.zeros(self.count)
-        size, passes = whole, 0
-        while self.count:
+        before = math.inf if self.count else size
+        # again while much was taken out, for then what is left carries rounding along them
+        while size < _MUCH * before:
             part = self.dots(x)
             self.add_to(x, -part)
             factors += part
-            before, size, passes = size, norm(x), passes + 1
+            before, size = size, norm(x)
             if size <= noise or self.full:
                 return factors, 0.0
-            # twice is enough, unless the second pass still found much (Kahan and Parlett)
-            if passes > 1 and size > before / 2:
-                break
         return factors, size
 
 

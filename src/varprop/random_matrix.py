@@ -50,7 +50,7 @@ class RandomMatrix(RealOperator):
     MemoryError
         When what a query reveals would not fit into memory.
     OverflowError
-        When an answer would pass the range of float64.
+        When an answer lies outside the range of float64.
 
     Notes
     -----
@@ -143,27 +143,33 @@ class RandomMatrix(RealOperator):
             other.directions.add_to(out, other.images.dots(rest))
         with np.errstate(over="ignore", under="ignore"):
             answer: FloatArray = np.ldexp(self._scale * out, exponent + self._exponent)
-        if not np.isfinite(answer).all():
+        if not np.isfinite(answer).all() or (out.any() and not answer.any()):
             raise OverflowError(
                 f"the product of {self!r} with a vector whose largest number is "
-                f"{float(np.abs(x).max())!r} passes the range of float64; use a smaller vector"
+                f"{float(np.abs(x).max())!r} lies outside the range of float64; use another scale"
             )
         return answer
 
     def _image(self, direction: FloatArray, other: Revealed) -> FloatArray:
         """Where a new direction goes, drawn given all that is known."""
+        if self.law == "gaussian":
+            image = self._draw(other)
+            # along directions of the other side that were asked for, the answer is known
+            known = other.images.dots(direction)
+            other.directions.add_to(image, known - other.directions.dots(image))
+            return image
         size = 0.0
-        while not size:  # a Haar image has a direction; that of a draw can be lost in rounding
-            image = transcript.normals(
-                self.seed, self._draws, other.directions.length, self._threads
-            )
-            self._draws += 1
+        while not size:  # what is new of a draw can be lost in rounding
+            image = self._draw(other)
             _, size = other.directions.take_out(image)
-        if self.law == "haar":
-            return np.asarray(image / size)
-        # along directions of the other side that were asked for, the answer is known
-        other.directions.add_to(image, other.images.dots(direction))
-        return np.asarray(image)
+        return image / size
+
+    def _draw(self, side: Revealed) -> FloatArray:
+        numbers: FloatArray = transcript.normals(
+            self.seed, self._draws, side.directions.length, self._threads
+        )
+        self._draws += 1
+        return numbers
 
     def _reserve(self, asked: Revealed, more: int) -> None:
         """Room for what is revealed next; MemoryError before anything has changed."""
