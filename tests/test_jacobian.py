@@ -88,7 +88,9 @@ def test_it_is_the_derivative_of_its_network(act, law, sigma_b):
 
 
 def test_uniform_biases_and_many_units():
-    net = Network(3, widths=[20, 5000, 40, 10], act="tanh", scheme="orthogonal, bias_uniform, 9/fan_in")
+    net = Network(
+        3, widths=[20, 5000, 40, 10], act="tanh", scheme="orthogonal, bias_uniform, 9/fan_in"
+    )
     j = Jacobian(net)
     wanted = Drawn(j).jacobian(np.ones(20))
     np.testing.assert_allclose(array_of(j), wanted, rtol=0, atol=1e-12)
@@ -144,7 +146,9 @@ def test_singular_values_have_the_moments_of_theory(act):
     exact = jacobian_moments(net)
     if act == "linear":  # then dh^L/dx, of which theory speaks, is dz^L/dx
         share.check("linear, trace", mean_p(trace, np.exp(exact.log_trace[-1])))
-        share.check("linear, square", mean_p((squares**2).sum(axis=1), np.exp(exact.log_square[-1])))
+        share.check(
+            "linear, square", mean_p((squares**2).sum(axis=1), np.exp(exact.log_square[-1]))
+        )
         share.check("linear, trace^2", mean_p(trace**2, np.exp(exact.log_trace_square[-1])))
     else:
         share.check("relu, trace", mean_p(trace, 1.2**2 * np.exp(exact.log_trace[-2])))

@@ -57,7 +57,7 @@ class RealOperator(LinearOperator):  # type: ignore[misc]
             out[:, column] = product(np.ascontiguousarray(array[:, column]))
         return out
 
-    def _transpose(self) -> Transposed:
+    def _transpose(self) -> RealOperator:
         return Transposed(self)
 
     _adjoint = _transpose
@@ -81,7 +81,7 @@ class Transposed(RealOperator):
     def _rmatvec(self, y: FloatArray) -> FloatArray:
         return self.operator._matvec(y)
 
-    def _transpose(self) -> RealOperator:  # type: ignore[override]
+    def _transpose(self) -> RealOperator:
         return self.operator
 
     _adjoint = _transpose

@@ -5,7 +5,7 @@ Threads share the blocks of a vector; the numbers are the same for any number of
 import numpy as np
 
 from cython.parallel cimport prange
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
 from varprop._core.layer cimport Work, evaluate, is_lost, log_slope_unit, regime_of
@@ -49,24 +49,27 @@ def dots(const double[:, ::1] rows, Py_ssize_t count, const double[::1] x, int t
     return out.base
 
 
-cdef void add_chunk(const double* rows, Py_ssize_t pitch, Py_ssize_t count,
+cdef void add_block(const double* rows, Py_ssize_t pitch, Py_ssize_t count,
                     const double* factors, double* out, int n) noexcept nogil:
     cdef Py_ssize_t row
-    for row in range(count):
-        vp_add_row(out, rows + row * pitch, factors[row], n)
+    cdef int at = 0
+    while at < n:
+        for row in range(count):
+            vp_add_row(out + at, rows + at + row * pitch, factors[row], min(<int> CHUNK, n - at))
+        at += CHUNK
 
 
 def add(double[::1] out, const double[:, ::1] rows, const double[::1] factors, int threads):
     """Add the first rows, each times its factor, to `out`."""
-    cdef Py_ssize_t n = out.shape[0], count = factors.shape[0], chunk
-    cdef Py_ssize_t chunks = (n + CHUNK - 1) // CHUNK
+    cdef Py_ssize_t n = out.shape[0], count = factors.shape[0], block
+    cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK
     if count == 0:
         return
     with nogil:
-        for chunk in prange(chunks, num_threads=min(<Py_ssize_t> threads, chunks),
+        for block in prange(blocks, num_threads=min(<Py_ssize_t> threads, blocks),
                             schedule="static"):
-            add_chunk(&rows[0, 0] + chunk * CHUNK, n, count, &factors[0],
-                      &out[0] + chunk * CHUNK, <int> min(<Py_ssize_t> CHUNK, n - chunk * CHUNK))
+            add_block(&rows[0, 0] + block * BLOCK, n, count, &factors[0],
+                      &out[0] + block * BLOCK, <int> min(<Py_ssize_t> BLOCK, n - block * BLOCK))
 
 
 cdef void fill_block(uint64_t seed, uint64_t draw, uint32_t block, double* out,
