@@ -80,12 +80,12 @@ def main() -> None:
         }
     )
     lines = [
-        (f"NumPy, drawn {SIZE} x {SIZE} / first query", "drawn", "gaussian", 1.0, "1,000"),
+        (f"NumPy, drawn {SIZE} x {SIZE} / first query", "drawn", "gaussian", 1.0, "200"),
         ("the same, Haar", "drawn", "haar", 1.0, ""),
         (f"NumPy, drawn / {QUERIES} queries", "drawn", "several", 1.0, "10"),
         (f"{2 * QUERIES} queries / {QUERIES} queries", "twice", "several", 1.0, "at most 4"),
         ("a unit's time, width 400,000 / 4,000", "wide", "gaussian", 0.01, "at most 1.5"),
-        ("NumPy, 5 drawn / Jacobian of depth 5, both ways", "drawn", "Jacobian", 5.0, "500"),
+        ("NumPy, 5 drawn / Jacobian of depth 5, both ways", "drawn", "Jacobian", 5.0, "100"),
     ]
     for what, over, under, factor, goal in lines:
         print(f"{what:<55}{ratio(t[over], t[under], factor):<34}{goal}", flush=True)

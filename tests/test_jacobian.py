@@ -160,7 +160,7 @@ def test_singular_values_have_the_moments_of_theory(act):
 def test_svds_finds_the_largest_singular_values():
     net = Network(4, width=300, act="tanh", sigma_w=1.5, sigma_b=0.1)
     j = Jacobian(net, seed=1)
-    found = np.sort(svds(j, k=3, rng=0, return_singular_vectors=False))
+    found = np.sort(svds(j, k=3, v0=np.ones(300), return_singular_vectors=False))
     exact = np.linalg.svd(array_of(j), compute_uv=False)[:3]
     np.testing.assert_allclose(found[::-1], exact, rtol=1e-10)
 

@@ -17,7 +17,7 @@ TREE = Path(__file__).parents[1]
 INSTALLED = Path(varprop.__file__).parent
 
 SIMULATION = {"simulate", "engines", "reference", "_core", "propagation", "rows", "statistic"}
-SIMULATION |= {"merge", "storage", "resources"}
+SIMULATION |= {"merge", "storage", "resources", "random_matrix", "jacobian"}
 RECORDS = {"activation", "formula", "scheme", "network"}
 
 
