@@ -48,6 +48,7 @@ lint: $(VENV)/lint
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/theory.py
+	$(BIN)/python benchmarks/matrix.py
 
 clean:
 	rm -rf $(VENV) build demo

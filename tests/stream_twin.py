@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 MASK32, MASK64 = 2**32 - 1, 2**64 - 1
 LANES = 8
-PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4}
+PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4, "matrix": 5}
 
 
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ INSTALLED = Path(varprop.__file__).parent
 SIMULATION = {"simulate", "engines", "reference", "_core", "propagation", "rows", "statistic"}
 SIMULATION |= {"merge", "storage", "resources", "arguments", "pairs", "histogram", "tally"}
 SIMULATION |= {"scaled", "linearised", "pair_statistics", "lyapunov", "frame", "measured"}
+SIMULATION |= {"batch", "random_matrix", "jacobian"}
 RECORDS = {"activation", "formula", "scheme", "network"}
 
 

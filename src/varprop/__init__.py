@@ -26,10 +26,12 @@ from .storage import load
 __all__ = [
     "Activation",
     "Histogram",
+    "Jacobian",
     "LayerStatistic",
     "Network",
     "Norm",
     "Propagation",
+    "RandomMatrix",
     "Residual",
     "Scheme",
     "__version__",
@@ -39,13 +41,16 @@ __all__ = [
     "simulate",
 ]
 
-# Rooms that bring SymPy or Matplotlib with them: loaded when first asked for.
+# Rooms that bring SymPy, SciPy or Matplotlib with them: loaded when first asked for.
 _LAZY = ("compare", "plot", "reference", "theory")
+_LAZY_CLASSES = {"Jacobian": "jacobian", "RandomMatrix": "random_matrix"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"varprop.{name}")
+    if name in _LAZY_CLASSES:
+        return getattr(importlib.import_module(f"varprop.{_LAZY_CLASSES[name]}"), name)
     raise AttributeError(f"module 'varprop' has no attribute {name!r}")
 
 

@@ -32,5 +32,15 @@ matrix_free = importlib.import_module(f"varprop._core.matrix_free_{SIMD}")
 matrix_free_back = importlib.import_module(f"varprop._core.matrix_free_back_{SIMD}")
 dense = importlib.import_module(f"varprop._core.dense_{SIMD}")
 dense_back = importlib.import_module(f"varprop._core.dense_back_{SIMD}")
+transcript = importlib.import_module(f"varprop._core.transcript_{SIMD}")
 
-__all__ = ["SIMD", "batch", "dense", "dense_back", "kernels", "matrix_free", "matrix_free_back"]
+__all__ = [
+    "SIMD",
+    "batch",
+    "dense",
+    "dense_back",
+    "kernels",
+    "matrix_free",
+    "matrix_free_back",
+    "transcript",
+]

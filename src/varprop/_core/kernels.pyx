@@ -5,7 +5,8 @@ from libc.stdint cimport uint64_t
 from varprop._core cimport lanes
 from varprop._core.plan import LAWS
 
-PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4}
+PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4,
+            "matrix": 5}
 
 
 def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,

@@ -16,7 +16,7 @@
 #define VP_LANES 8 /* part of the definition of a stream: never change it */
 
 enum { VP_INPUT = 0, VP_WEIGHTS = 1, VP_BIAS = 2, VP_COTANGENT = 3, VP_PROBE = 4,
-       VP_MASK = 6 };
+       VP_MATRIX = 5, VP_MASK = 6 };
 
 /* One register of 64-bit integers. Its width changes the speed, never the numbers. */
 #if defined(__AVX512F__)
