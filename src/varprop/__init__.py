@@ -37,8 +37,8 @@ __all__ = [
     "simulate",
 ]
 
-# Rooms that bring SymPy or Matplotlib with them: loaded when first asked for.
-_LAZY = ("compare", "plot", "reference", "theory")
+# Rooms that bring SymPy, Matplotlib or PyTorch with them: loaded when first asked for.
+_LAZY = ("compare", "plot", "reference", "theory", "torch")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._torch_verdict import FALSE_ALARMS, Finding
 from .rows import counted
-from .text import WIDTH, format_log, format_share, text_table, wrapped
+from .text import WIDTH, format_log, format_share, table_width, text_table, wrapped
 
 if TYPE_CHECKING:
     import pandas
@@ -180,11 +180,15 @@ class Trace:
         return pandas.DataFrame([_flat(module) for module in self.modules])
 
 
-_HEADS = ("module", "kind", "signal", "+-%", "theory", "mean/rms", "grad", "theory", "flat%", "dead%")
+_HEADS = (
+    "module", "kind", "signal", "+-%", "theory", "mean", "grad", "theory", "flat%", "dead%",
+)  # fmt: skip
+_WIDEST_KIND = 11
 _LEGEND = """\
 signal, grad: mean squares of the output and of a gradient on its way back, beside
-theory's; +-%: standard error; flat%: units with a slope of at most {below} of the
-largest; dead%: units that are flat for every input."""
+theory's; +-%: standard error; mean: that of the output over its root mean square;
+flat%: units with a slope of at most {below} of the largest; dead%: units that are
+flat for every input."""
 
 
 def _flat(module: ModuleTrace) -> dict[str, Any]:
@@ -201,14 +205,13 @@ def _flat(module: ModuleTrace) -> dict[str, Any]:
 
 def _table(modules: tuple[ModuleTrace, ...]) -> str:
     body = [_cells(module, 2) for module in modules]
-    others = sum(max(map(len, column)) for column in zip(_HEADS, *body, strict=True))
-    names = max(len("module"), *(len(row[0]) for row in body))
-    kinds = max(len("kind"), *(len(row[1]) for row in body))
-    room = WIDTH - (others - names - kinds) - 2 * (len(_HEADS) - 1)
-    for row in body:
-        row[1] = row[1][: max(6, room - names)]
-        row[0] = _shortened(row[0], max(8, room - min(kinds, max(6, room - names))))
-    return text_table(_HEADS, body, left=2)
+    kind = min(_WIDEST_KIND, max(len(row[1]) for row in [_HEADS, *body]))
+    numbers = [["", "", *row[2:]] for row in body]
+    name = WIDTH - kind - table_width(["", "", *_HEADS[2:]], numbers, 1)
+    name = min(name, max(len(row[0]) for row in [_HEADS, *body]))
+    return text_table(
+        _HEADS, [[_shortened(row[0], name), row[1][:kind], *row[2:]] for row in body], left=2
+    )
 
 
 def _shortened(name: str, room: int) -> str:
@@ -234,7 +237,8 @@ def _cells(module: ModuleTrace, digits: int) -> list[str]:
     signal = module.mean_square
     error = "-"
     if signal is not None and signal.stderr is not None and signal.mean > 0:
-        error = f"{100 * signal.stderr / signal.mean:.2g}"
+        percent = 100 * signal.stderr / signal.mean
+        error = "<0.1" if 0 < percent < 0.05 else f"{percent:.{percent < 10:d}f}"
     relative = mean(module.relative_mean)
     return [
         module.name,

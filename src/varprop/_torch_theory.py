@@ -72,8 +72,12 @@ def forward(nodes: Sequence[Node], measured: Sequence[float | None]) -> list[Kno
             found.append(None if value is None else _weighted(node, value, layer))
         elif node.kind == "add":
             found.append(_sum([found[i] for i in node.inputs]))
+        elif below is None:
+            # A norm makes its output known, whatever it reads.
+            square = node.facts["gain"] + node.facts["shift"] if node.kind in _NORMS else None
+            found.append(None if square is None else Known(square))
         else:
-            found.append(None if below is None else _step(node, below))
+            found.append(_step(node, below))
     return found
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,18 @@ import torch
 from torch import nn
 
 from . import _torch_theory as theory
-from ._torch_facts import mean_square, tensors_in
+from ._torch_facts import mean_square
 from ._torch_graph import Node, trunk
 from ._torch_record import Pass, record
 from ._torch_report import Estimate, ModuleTrace, Trace
+from ._torch_state import call_arguments, kept_random_state
 from ._torch_verdict import Step, find
 
-__all__ = ["kept_random_state", "trace"]
+__all__ = ["trace"]
 
 FloatArray = npt.NDArray[np.float64]
-_SILENT = ("input", "parameter", "same", "scale")
-_MOST_DRAWS = 10**6
+_SILENT = ("input", "parameter", "same")
+_MOST_DRAWS, _LARGEST_SEED = 10**6, 2**62
 _OTHER_SCALE = 1.5  # how far apart root mean squares must be to call two laws different
 _ENOUGH_WEIGHTS = 100
 
@@ -106,23 +106,6 @@ def trace(
     return _report(model, passes, draws, seed, saturated_below, notes)
 
 
-@contextmanager
-def kept_random_state() -> Iterator[None]:
-    """Leave torch's generators, of the CPU and of all CUDA devices, as they were.
-
-    Examples
-    --------
-    >>> _ = torch.manual_seed(1)
-    >>> with kept_random_state():
-    ...     _ = torch.rand(3)
-    >>> bool(torch.rand(1) == torch.manual_seed(1) or True)
-    True
-    """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        yield
-
-
 def _checked(
     model: Any, x: Any, draws: Any, seed: Any, init: Any, saturated_below: Any
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -133,33 +116,16 @@ def _checked(
             operator.index(value)
         except TypeError:
             raise TypeError(f"{name} must be an integer, not {value!r}") from None
-        if not 0 <= value <= (_MOST_DRAWS if name == "draws" else 2**62):
-            raise ValueError(f"{name} must be 0 or more, and no more than a million, got {value}"
-                             if name == "draws" else f"seed must be from 0 to 2**62, got {value}")  # fmt: skip
+        largest = _MOST_DRAWS if name == "draws" else _LARGEST_SEED
+        if not 0 <= value <= largest:
+            raise ValueError(f"{name} must be from 0 to {largest}, got {value}")
     if init is not None and not callable(init):
         raise TypeError(f"init must be a function of the model, not {type(init).__name__}")
     if init is not None and draws == 0:
         raise ValueError("draws=0 traces the model as it stands, so init must not be given")
     if not isinstance(saturated_below, int | float) or not 0 <= saturated_below < 1:
         raise ValueError(f"saturated_below must be from 0 to less than 1, got {saturated_below!r}")
-    args: Sequence[Any] = (x,)
-    kwargs: Mapping[str, Any] = {}
-    if isinstance(x, Mapping):
-        args, kwargs = (), x
-    elif isinstance(x, tuple):
-        args = x
-    tensors = tensors_in((args, kwargs))
-    if not tensors:
-        raise TypeError(
-            "x must be a tensor, a tuple of arguments or a dict of keyword arguments with at least "
-            f"one tensor, not {type(x).__name__}"
-        )
-    for tensor in tensors:
-        if tensor.numel() == 0:
-            raise ValueError(f"x holds an empty tensor, of shape {tuple(tensor.shape)}")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError("x holds numbers that are not finite")
-    return args, kwargs
+    return call_arguments(x)
 
 
 def _copied(model: nn.Module) -> nn.Module:
@@ -254,8 +220,7 @@ def _report(
     known = theory.forward(nodes, squares)
     back = theory.backward(nodes, known, sums, first.outputs, float(first.output_numel))
     on_trunk = trunk(nodes, first.outputs)
-    shown = [node for node in nodes if node.kind not in _SILENT or node.target is not None]
-    shown = [node for node in shown if node.kind not in ("other", "same") or node.target is not None]
+    shown = [node for node in nodes if _is_shown(node)]
     modules, steps = [], []
     for node in shown:
         i, numel = node.index, first.measured[node.index]["numel"]
@@ -307,6 +272,12 @@ def _reference(nodes: Sequence[Node], column: Callable[[int, str], FloatArray]) 
         if found:
             return np.array(np.max(found, axis=0))
     return column(min(1, len(nodes) - 1), "mean_square")
+
+
+def _is_shown(node: Node) -> bool:
+    """Modules, and the functions that the theory has a word for."""
+    unnamed = node.target is None and node.kind in ("other", "scale")
+    return node.kind not in _SILENT and not unnamed
 
 
 def _real(node: Node) -> bool:

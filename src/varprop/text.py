@@ -82,7 +82,8 @@ def text_table(heads: Sequence[str], body: Sequence[Sequence[str]], *, left: int
 
     rule = box.Box("    \n    \n -  \n    \n    \n    \n    \n    \n", ascii=True)
     # Two spaces between columns, one where the numbers are so long that two would be too many.
-    gap = 2 if left or table_width(heads, body, 2) <= WIDTH else 1
+    wide = table_width(heads, body, 2) > WIDTH
+    gap = 1 if wide and (not left or table_width(heads, body, 1) <= WIDTH) else 2
     table = Table(
         box=rule, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style=""
     )
