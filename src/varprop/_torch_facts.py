@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ._torch_kinds import plain_name
+
 __all__ = ["facts_of", "mean_square", "tensors_in"]
 
 _CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
@@ -125,7 +127,7 @@ def _factor(function: Any, args: Sequence[Any]) -> dict[str, float] | None:
     if len(args) != 2:
         return None
     numbers = [arg for arg in args if isinstance(arg, int | float)]
-    divides = "div" in function.__name__
+    divides = "div" in plain_name(function)
     if len(numbers) != 1 or numbers[0] == 0 or (divides and numbers[0] is args[0]):
         return None
     return {"factor": 1.0 / numbers[0] if divides else float(numbers[0])}
@@ -140,4 +142,5 @@ def _inside(
     counted = _CONVOLUTIONS[weight.ndim](
         torch.ones(1, 1, *sizes), taps, None, stride, padding, dilation
     )
-    return float(counted.mean()) / taps.numel()
+    share: float = counted.mean().item() / taps.numel()
+    return share

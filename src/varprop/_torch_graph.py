@@ -39,7 +39,7 @@ class Node:
     inputs: tuple[int, ...]
     target: Any = None
     act: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, float] = field(default_factory=dict)
 
 
 def users(nodes: Sequence[Node]) -> list[list[int]]:

@@ -18,7 +18,7 @@ from ._torch_record import record
 from ._torch_state import call_arguments, kept_random_state
 from ._torch_symbolic import symbolic
 from .rows import counted
-from .text import text_table, wrapped
+from .text import shortened, text_table, wrapped
 
 __all__ = ["InitReport", "LayerInit", "init_"]
 
@@ -36,7 +36,8 @@ class LayerInit:
     sigma_w, sigma_b : float
     fan_in : int
     because : str
-        Why these.
+        Why these: the kind of the critical point (see `varprop.theory.Critical`), "linear",
+        "ends a branch" or "keeps a variance of 1".
     """
 
     name: str
@@ -91,7 +92,7 @@ class InitReport:
     def __str__(self) -> str:
         body = [
             [
-                layer.name,
+                shortened(layer.name, 24),
                 layer.act or "-",
                 f"{layer.sigma_w:.4g}",
                 f"{layer.sigma_b:.4g}",
@@ -100,9 +101,13 @@ class InitReport:
             ]
             for layer in self.layers
         ]
-        heads = ["layer", "followed by", "sigma_w", "sigma_b", "std", "because"]
+        heads = ["layer", "before", "sigma_w", "sigma_b", "std", "because"]
         table = text_table(heads, body, left=6)
-        left = f"\n\n{wrapped('left as they were: ' + ', '.join(self.left), '  ')}" if self.left else ""
+        left = (
+            f"\n\n{wrapped('left as they were: ' + ', '.join(self.left), '  ')}"
+            if self.left
+            else ""
+        )
         return f"{self.model}: {counted(len(self.layers), 'layer')} set\n\n{table}{left}"
 
     def _repr_html_(self) -> str:
@@ -146,10 +151,10 @@ def init_(model: nn.Module, x: Any = None) -> InitReport:
     >>> print(init_(model))
     Sequential: 2 layers set
     <BLANKLINE>
-    layer  followed by  sigma_w  sigma_b  std     because
-    -----  -----------  -------  -------  ------  -----------------------------
-    0      tanh         1        0        0.2236  critical: zero
-    2      -            1        0        0.1     no activation follows: linear
+    layer  before  sigma_w  sigma_b  std     because
+    ------ ------- -------- -------- ------- -------
+    0      tanh    1        0        0.2236  zero
+    2      -       1        0        0.1     linear
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -206,7 +211,7 @@ def _planned(
         for part in ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"):
             weight = module._parameters.get(part)
             if weight is not None:
-                row = LayerInit(f"{name}.{part}", None, 1.0, 0.0, weight.shape[1], "keeps variance")
+                row = LayerInit(f"{name}.{part}", None, 1.0, 0.0, weight.shape[1], "linear")
                 yield row, weight, module.in_proj_bias if part[0] in "iq" else None
         name, module = f"{name}.out_proj", module.out_proj
     weight = module._parameters.get("weight")
@@ -222,14 +227,14 @@ def _critical(after: Follows, branches: int) -> tuple[float, float, str]:
 
     if after.branch:
         sigma_w, sigma_b = branches**-0.5, 0.0
-        because = f"ends 1 of {counted(branches, 'residual branch')}".replace("branchs", "branches")
+        because = f"ends a branch, one of {branches}"
     elif after.act is None:
-        sigma_w, sigma_b, because = 1.0, 0.0, "no activation follows: linear"
+        sigma_w, sigma_b, because = 1.0, 0.0, "linear"
     else:
         point = theory.critical(after.act)
         if point.sigma_w is not None and point.sigma_b is not None:
-            sigma_w, sigma_b, because = point.sigma_w, point.sigma_b, f"critical: {point.kind}"
+            sigma_w, sigma_b, because = point.sigma_w, point.sigma_b, point.kind
         else:
             sigma_w, sigma_b = float(theory.gain(after.act)), 0.0
-            because = "no critical point: keeps a variance of 1"
-    return sigma_w, sigma_b, because + (" (a norm follows)" if after.normed else "")
+            because = "keeps a variance of 1"
+    return sigma_w, sigma_b, because + (", a norm follows" if after.normed else "")

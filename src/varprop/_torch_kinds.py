@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["KINDS", "activation_name", "function_kind", "is_leaf", "module_kind"]
+__all__ = ["KINDS", "activation_name", "function_kind", "is_leaf", "module_kind", "plain_name"]
 
 KINDS = (
     "linear",
@@ -35,7 +35,7 @@ _MODULE_KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.LayerNorm, nn.GroupNorm), "layer norm"),
     ((nn.RMSNorm,), "rms norm"),
     ((nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm), "batch norm"),
-    ((nn.modules.dropout._DropoutNd,), "dropout"),
+    ((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d), "dropout"),
     (_SAME_MODULES, "same"),
     ((nn.Embedding,), "embedding"),
 )
@@ -115,16 +115,16 @@ _BY_NAME: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], str]] = {
 }  # fmt: skip
 
 _FUNCTION_KINDS: dict[str, str] = (
-    dict.fromkeys(("add", "__add__", "__radd__", "__iadd__"), "add")
-    | dict.fromkeys(("mul", "__mul__", "__rmul__", "div", "__truediv__", "truediv"), "scale")
-    | dict.fromkeys(("dropout", "alpha_dropout", "dropout1d", "dropout2d", "dropout3d"), "dropout")
+    dict.fromkeys(("add", "radd", "iadd"), "add")
+    | dict.fromkeys(("mul", "rmul", "imul", "div", "truediv", "itruediv"), "scale")
+    | dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d"), "dropout")
     | dict.fromkeys(("conv1d", "conv2d", "conv3d"), "conv")
     | {"layer_norm": "layer norm", "rms_norm": "rms norm", "batch_norm": "batch norm"}
     | {"linear": "linear", "embedding": "embedding"}
     | dict.fromkeys(
         (
-            "view", "reshape", "flatten", "permute", "transpose", "contiguous", "clone", "unsqueeze",
-            "squeeze", "unflatten", "swapaxes", "movedim", "view_as", "reshape_as", "to", "float",
+            "view", "reshape", "flatten", "permute", "transpose", "contiguous", "clone",
+            "unsqueeze", "squeeze", "unflatten", "swapaxes", "movedim", "view_as", "reshape_as", "to", "float",
         ),
         "same",
     )
@@ -159,12 +159,18 @@ def module_kind(module: nn.Module) -> str:
     return "other"
 
 
-def _plain_name(function: Any) -> str:
-    """A function's name without the underscore of its in-place twin."""
+def plain_name(function: Any) -> str:
+    """A function's name without the underscore of its in-place twin.
+
+    Examples
+    --------
+    >>> plain_name(torch.Tensor.relu_), plain_name(torch.Tensor.__add__)
+    ('relu', 'add')
+    """
     name = getattr(function, "__name__", function if isinstance(function, str) else "")
     if name.endswith("_") and not name.endswith("__"):
         name = name[:-1]
-    return str(name)
+    return str(name).strip("_")
 
 
 def function_kind(function: Any) -> str:
@@ -175,7 +181,7 @@ def function_kind(function: Any) -> str:
     >>> function_kind(F.gelu), function_kind(torch.Tensor.relu_), function_kind("view")
     ('activation', 'activation', 'same')
     """
-    name = _plain_name(function)
+    name = plain_name(function)
     return "activation" if name in _BY_NAME else _FUNCTION_KINDS.get(name, "other")
 
 
@@ -194,5 +200,5 @@ def activation_name(
     if isinstance(target, nn.Module):
         make = _MODULES.get(type(target))
         return make(target) if make else None
-    named = _BY_NAME.get(_plain_name(target))
+    named = _BY_NAME.get(plain_name(target))
     return named(args, kwargs or {}) if named else None

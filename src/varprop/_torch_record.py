@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from ._torch_facts import facts_of, tensors_in
 from ._torch_graph import Node
-from ._torch_kinds import activation_name, function_kind, is_leaf, module_kind
+from ._torch_kinds import activation_name, function_kind, is_leaf, module_kind, plain_name
 from .activation import Activation
 
 __all__ = ["Pass", "record"]
@@ -80,9 +80,9 @@ class _Recorder(TorchFunctionMode):
         try:
             act = activation_name(func, args, kwargs) if kind == "activation" else None
             slopes = self._slope_shares(act, func, args, kwargs, inputs)
-            facts = facts_of(kind, func, args, kwargs, tensors_in(args)[0])
+            facts = facts_of(kind, func, args, kwargs, tensors_in((args, kwargs))[0])
             out = func(*args, **kwargs)
-            name = ".".join([*self._path[-1:], f"{func.__name__.strip('_')}()"]).lstrip(".")
+            name = ".".join([*self._path[-1:], f"{plain_name(func)}()"]).lstrip(".")
             self._add(name, kind, inputs, None, act, facts, slopes, out)
         finally:
             self._leaf_depth -= 1
@@ -168,10 +168,11 @@ class _Recorder(TorchFunctionMode):
         inputs: tuple[int, ...],
     ) -> dict[str, float]:
         """Shares of saturated units, and of those that are flat for every input."""
-        if act is None or not inputs or len(tensors_in(args[:1])) != 1:
+        read = tensors_in(args[:1])
+        if act is None or not inputs or len(read) != 1 or not read[0].is_floating_point():
             return {}
         with torch.enable_grad():
-            z = args[0].detach().clone().requires_grad_()
+            z = read[0].detach().clone().requires_grad_()
             (slope,) = torch.autograd.grad(call(z.clone(), *args[1:], **kwargs).sum(), z)
         slope = slope.abs().double()
         if act not in self._slopes:

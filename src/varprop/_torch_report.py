@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._torch_verdict import FALSE_ALARMS, Finding
 from .rows import counted
-from .text import WIDTH, format_log, format_share, table_width, text_table, wrapped
+from .text import WIDTH, format_log, format_share, shortened, table_width, text_table, wrapped
 
 if TYPE_CHECKING:
     import pandas
@@ -210,16 +210,8 @@ def _table(modules: tuple[ModuleTrace, ...]) -> str:
     name = WIDTH - kind - table_width(["", "", *_HEADS[2:]], numbers, 1)
     name = min(name, max(len(row[0]) for row in [_HEADS, *body]))
     return text_table(
-        _HEADS, [[_shortened(row[0], name), row[1][:kind], *row[2:]] for row in body], left=2
+        _HEADS, [[shortened(row[0], name), row[1][:kind], *row[2:]] for row in body], left=2
     )
-
-
-def _shortened(name: str, room: int) -> str:
-    """A name whose middle gives way."""
-    if len(name) <= room:
-        return name
-    tail = (2 * room) // 3
-    return f"{name[: room - tail - 2]}..{name[-tail:]}"
 
 
 def _cells(module: ModuleTrace, digits: int) -> list[str]:

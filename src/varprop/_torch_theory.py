@@ -10,7 +10,7 @@ weights they pass (the usual mean-field step).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._torch_graph import Node, users
 
@@ -31,11 +31,14 @@ class Known:
     signs : frozenset of int
         Layers whose random weights multiply all of it: its mean is 0, and it is uncorrelated with
         whatever does not depend on them.
+    layers : frozenset of int
+        All layers whose weights it depends on.
     """
 
     mean_square: float
     normal: bool = False
     signs: frozenset[int] = frozenset()
+    layers: frozenset[int] = frozenset()
 
 
 def forward(nodes: Sequence[Node], measured: Sequence[float | None]) -> list[Known | None]:
@@ -58,44 +61,54 @@ def forward(nodes: Sequence[Node], measured: Sequence[float | None]) -> list[Kno
     [1.0, 2.0, 1.0]
     """
     found: list[Known | None] = []
-    layers: dict[int, int] = {}  # one number for all calls of one module
+    own: dict[int, int] = {}  # one number for all calls of one module
+    reached: list[frozenset[int]] = []  # by step: the layers whose weights it depends on
     for node in nodes:
-        below = found[node.inputs[0]] if node.inputs else None
-        if node.kind in ("input", "parameter", "embedding"):
-            value = measured[node.index]
-            layer = layers.setdefault(id(node.target), node.index) if node.target else node.index
-            signs = frozenset() if node.kind == "input" else frozenset({layer})
-            found.append(None if value is None else Known(value, False, signs))
-        elif node.kind in ("linear", "conv"):
-            value = below.mean_square if below else measured[node.inputs[0]]
-            layer = layers.setdefault(id(node.target), node.index)
-            found.append(None if value is None else _weighted(node, value, layer))
+        layers = frozenset().union(*(reached[i] for i in node.inputs))
+        source = found[node.inputs[0]] if node.inputs else None
+        known: Known | None = None
+        if node.kind in ("input", "parameter", "embedding", "linear", "conv"):
+            number = node.index
+            if node.target is not None:
+                number = own.setdefault(id(node.target), number)
+            fresh = frozenset({number}) if node.kind != "input" else frozenset()
+            signs = fresh - layers  # weights used a second time are not fresh
+            layers |= fresh
+            weighted = node.kind in ("linear", "conv")
+            square = measured[node.inputs[0] if weighted else node.index]
+            if weighted and source is not None:
+                square = source.mean_square
+            if square is not None:
+                square = _weighted(node, square) if weighted else square
+                known = Known(square, weighted, signs, layers)
         elif node.kind == "add":
-            found.append(_sum([found[i] for i in node.inputs]))
-        elif below is None:
-            # A norm makes its output known, whatever it reads.
-            square = node.facts["gain"] + node.facts["shift"] if node.kind in _NORMS else None
-            found.append(None if square is None else Known(square))
-        else:
-            found.append(_step(node, below))
+            known = _sum([found[i] for i in node.inputs]) if len(node.inputs) == 2 else None
+        elif source is not None:
+            known = _step(node, source)
+        elif node.kind in _NORMS:  # whatever it reads
+            known = Known(node.facts["gain"] + node.facts["shift"], layers=layers)
+        reached.append(layers)
+        found.append(known)
     return found
 
 
-def _weighted(node: Node, below: float, layer: int) -> Known:
+def _weighted(node: Node, square: float) -> float:
     facts = node.facts
-    square = facts["bias"] + facts["weight"] * facts["inside"] * below
-    return Known(square, True, frozenset({layer}))
+    return facts["bias"] + facts["weight"] * facts["inside"] * square
 
 
 def _sum(parts: Sequence[Known | None]) -> Known | None:
-    if len(parts) != 2 or parts[0] is None or parts[1] is None:
-        return None
+    """Of two operands."""
     one, other = parts
-    if one.signs & other.signs or not (one.signs or other.signs):
+    if one is None or other is None:
+        return None
+    # E[one * other] = 0 where fresh signs multiply one of them and the other knows nothing of them.
+    free = [a.signs and not a.signs & b.layers for a, b in ((one, other), (other, one))]
+    if not any(free):
         return None
     square = one.mean_square + other.mean_square
     both = one.signs | other.signs if one.signs and other.signs else frozenset()
-    return Known(square, one.normal and other.normal, both)
+    return Known(square, one.normal and other.normal, both, one.layers | other.layers)
 
 
 def _step(node: Node, below: Known) -> Known | None:
@@ -107,19 +120,21 @@ def _step(node: Node, below: Known) -> Known | None:
         from varprop.theory import variance_map
 
         odd = below.signs if _is_odd(node.act) else frozenset()
-        return Known(float(variance_map(node.act)(square)), False, odd)
+        return replace(
+            below, mean_square=float(variance_map(node.act)(square)), normal=False, signs=odd
+        )
     if node.kind in _NORMS:
         # With a mean over units the variance is not known; eps is taken to be small beside it.
         centred = node.kind == "rms norm" or below.signs
         kept = square / (square + facts["eps"]) if centred and square else 1.0
-        return Known(facts["gain"] * kept + facts["shift"], below.normal, below.signs)
+        return replace(below, mean_square=facts["gain"] * kept + facts["shift"])
     if node.kind == "dropout":
         keep = facts["keep"]
         if keep == 0:
-            return Known(0.0)
-        return Known(square / keep, below.normal and keep == 1, below.signs)
+            return None
+        return replace(below, mean_square=square / keep, normal=below.normal and keep == 1)
     if node.kind == "scale" and "factor" in facts:
-        return Known(square * facts["factor"] ** 2, below.normal, below.signs)
+        return replace(below, mean_square=square * facts["factor"] ** 2)
     return below if node.kind == "same" else None
 
 
@@ -183,7 +198,7 @@ def _share(reader: Node, below: Known | None, gradient: float | None) -> float |
     if reader.kind == "same":
         return gradient
     if reader.kind == "dropout":
-        return gradient / facts["keep"] if facts["keep"] else 0.0
+        return gradient / facts["keep"] if facts["keep"] else None
     if reader.kind == "scale" and "factor" in facts:
         return gradient * facts["factor"] ** 2
     if below is None or not below.signs:
@@ -194,7 +209,8 @@ def _share(reader: Node, below: Known | None, gradient: float | None) -> float |
 
         if Activation.parse(reader.act).jumps:
             return None
-        return gradient * float(gradient_map(reader.act)(below.mean_square))
+        slope = float(gradient_map(reader.act)(below.mean_square))
+        return gradient * slope
     if reader.kind in ("layer norm", "rms norm") and below.mean_square > 0:
         return gradient * facts["gain"] / (below.mean_square + facts["eps"])
     return None

@@ -150,9 +150,13 @@ def _gradient(step: Step, level: float, note: Note) -> None:
     limit = math.log(LIMITS["in all"])
     what = f"its squared norm is {_factor(log)} that at the output"
     if step.trunk and _beyond(-log, limit, level):
-        note(step, "vanishes", "gradient", f"the gradient vanishes on its way to {step.name}: {what}")
+        note(
+            step, "vanishes", "gradient", f"the gradient vanishes on its way to {step.name}: {what}"
+        )
     if _beyond(log, limit, level):
-        note(step, "explodes", "gradient", f"the gradient explodes on its way to {step.name}: {what}")
+        note(
+            step, "explodes", "gradient", f"the gradient explodes on its way to {step.name}: {what}"
+        )
 
 
 def _units(step: Step, level: float, note: Note) -> None:

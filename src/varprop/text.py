@@ -105,6 +105,20 @@ def table_width(heads: Sequence[str], body: Sequence[Sequence[str]], gap: int) -
     return sum(max(map(len, column)) for column in columns) + gap * (len(heads) - 1)
 
 
+def shortened(name: str, room: int) -> str:
+    """A name of at most `room` letters, whose middle gives way: both ends tell.
+
+    Examples
+    --------
+    >>> shortened("encoder.layers.0.linear1", 17)
+    'enco..0.linear1'
+    """
+    if len(name) <= room:
+        return name
+    tail = (2 * room) // 3
+    return f"{name[: max(1, room - tail - 2)]}..{name[-tail:]}"
+
+
 def wrapped(text: str, indent: str = "") -> str:
     """Break a text into lines of at most 80 columns, all but the first indented."""
     return fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
