@@ -7,6 +7,7 @@ import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -223,18 +224,20 @@ def _planned(
 
 def _critical(after: Follows, branches: int) -> tuple[float, float, str]:
     """sigma_w, sigma_b, and why."""
-    from varprop import theory
-
     if after.branch:
-        sigma_w, sigma_b = branches**-0.5, 0.0
-        because = f"ends a branch, one of {branches}"
+        sigma_w, sigma_b, because = branches**-0.5, 0.0, f"ends a branch, one of {branches}"
     elif after.act is None:
         sigma_w, sigma_b, because = 1.0, 0.0, "linear"
     else:
-        point = theory.critical(after.act)
-        if point.sigma_w is not None and point.sigma_b is not None:
-            sigma_w, sigma_b, because = point.sigma_w, point.sigma_b, point.kind
-        else:
-            sigma_w, sigma_b = float(theory.gain(after.act)), 0.0
-            because = "keeps a variance of 1"
+        sigma_w, sigma_b, because = _critical_point(after.act)
     return sigma_w, sigma_b, because + (", a norm follows" if after.normed else "")
+
+
+@lru_cache(maxsize=256)
+def _critical_point(act: str) -> tuple[float, float, str]:
+    from varprop import theory
+
+    point = theory.critical(act)
+    if point.sigma_w is None or point.sigma_b is None:
+        return float(theory.gain(act)), 0.0, "keeps a variance of 1"
+    return point.sigma_w, point.sigma_b, point.kind

@@ -124,7 +124,8 @@ _FUNCTION_KINDS: dict[str, str] = (
     | dict.fromkeys(
         (
             "view", "reshape", "flatten", "permute", "transpose", "contiguous", "clone",
-            "unsqueeze", "squeeze", "unflatten", "swapaxes", "movedim", "view_as", "reshape_as", "to", "float",
+            "unsqueeze", "squeeze", "unflatten", "swapaxes", "movedim", "view_as",
+            "reshape_as", "to", "float",
         ),
         "same",
     )

@@ -112,7 +112,8 @@ def find(steps: Sequence[Step], reference: FloatArray) -> tuple[Finding, ...]:
             note(step, "explodes", "signal", f"the signal explodes at {step.name}: not finite")
             break
         _units(step, level, note)
-        if (step.mean_square == 0).mean() > 0.5 and step.trunk and not step.output:
+        silent = (step.mean_square == 0).mean() > 0.5 and step.trunk and not step.output
+        if silent and ("units", "dies") not in found:
             note(step, "dies", "signal", f"the signal dies at {step.name}: every number is 0")
         if ("signal", "dies") in found or ("units", "dies") in found:
             break  # what comes after is biases, not the signal
