@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ._torch_kinds import plain_name
 
-__all__ = ["facts_of", "mean_square", "tensors_in"]
+__all__ = ["bias_of", "facts_of", "mean_square", "tensors_in"]
 
 _CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
 # Where functions take what the modules hold as attributes (place 0 is the input).
@@ -86,10 +86,7 @@ def facts_of(
     """
 
     def given(name: str, default: Any = None) -> Any:
-        if isinstance(target, nn.Module):
-            return getattr(target, name, default)
-        place, default = _PLACES[kind].get(name, (10**6, default))
-        return args[place] if len(args) > place else kwargs.get(name, default)
+        return _given(kind, target, args, kwargs, name, default)
 
     if kind in ("linear", "conv"):
         weight = given("weight")
@@ -121,6 +118,37 @@ def facts_of(
     if kind == "add":
         return {} if len(args) == 2 and not kwargs else None
     return {}
+
+
+def bias_of(
+    kind: str, target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> torch.Tensor | None:
+    """What a weighted step adds after its product, if anything.
+
+    Examples
+    --------
+    >>> bias_of("linear", nn.Linear(2, 3), (), {}).shape
+    torch.Size([3])
+    """
+    if kind not in ("linear", "conv"):
+        return None
+    bias: torch.Tensor | None = _given(kind, target, args, kwargs, "bias")
+    return bias
+
+
+def _given(
+    kind: str,
+    target: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    name: str,
+    default: Any = None,
+) -> Any:
+    """An attribute of a module, or an argument of a function by place or name."""
+    if isinstance(target, nn.Module):
+        return getattr(target, name, default)
+    place, default = _PLACES[kind].get(name, (10**6, default))
+    return args[place] if len(args) > place else kwargs.get(name, default)
 
 
 def _factor(function: Any, args: Sequence[Any]) -> dict[str, float] | None:

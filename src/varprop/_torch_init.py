@@ -197,9 +197,9 @@ def _graph(model: nn.Module, x: Any) -> tuple[Sequence[Node], dict[int, str]]:
         nodes, _ = symbolic(model)
         return nodes, {id(module): name for name, module in model.named_modules()}
     args, kwargs = call_arguments(x)
-    twin = copy.deepcopy(model)
-    names = {id(module): name for name, module in twin.named_modules()}
-    with kept_random_state():
+    with kept_random_state(), torch.inference_mode(False):
+        twin = copy.deepcopy(model)
+        names = {id(module): name for name, module in twin.named_modules()}
         return record(twin, args, kwargs, backward=False).nodes, names
 
 

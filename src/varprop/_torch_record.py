@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ._torch_facts import facts_of, tensors_in
+from ._torch_facts import bias_of, facts_of, mean_square, tensors_in
 from ._torch_graph import Node
 from ._torch_kinds import activation_name, function_kind, is_leaf, module_kind, plain_name
 from .activation import Activation
@@ -32,8 +33,8 @@ class Pass:
     ----------
     nodes : list of Node
     measured : list of dict
-        For every step: mean_square, mean, zero, saturated, dead, units, numel, and gradient
-        (the sum of squares); what could not be measured is missing.
+        For every step: mean_square, mean, zero, saturated, dead, units, numel, without_bias (the
+        mean square) and gradient (the sum of squares); what could not be measured is missing.
     outputs : tuple of int
         The steps that the model returned.
     output_numel : int
@@ -44,6 +45,18 @@ class Pass:
     measured: list[dict[str, float]]
     outputs: tuple[int, ...]
     output_numel: int
+
+
+class _Call(NamedTuple):
+    """One call, before its result is known."""
+
+    kind: str
+    inputs: tuple[int, ...] = ()
+    target: nn.Module | None = None
+    act: str | None = None
+    facts: Mapping[str, float] = MappingProxyType({})
+    shares: Mapping[str, float] = MappingProxyType({})
+    bias: torch.Tensor | None = None
 
 
 class _Recorder(TorchFunctionMode):
@@ -78,12 +91,10 @@ class _Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         self._leaf_depth += 1  # what the measurements call is not the model's
         try:
-            act = activation_name(func, args, kwargs) if kind == "activation" else None
-            slopes = self._slope_shares(act, func, args, kwargs, inputs)
-            facts = facts_of(kind, func, args, kwargs, tensors_in((args, kwargs))[0])
+            call = self._before(kind, inputs, func, func, args, kwargs)
             out = func(*args, **kwargs)
             name = ".".join([*self._path[-1:], f"{plain_name(func)}()"]).lstrip(".")
-            self._add(name, kind, inputs, None, act, facts, slopes, out)
+            self._add(name, call, out)
         finally:
             self._leaf_depth -= 1
         return out
@@ -91,7 +102,7 @@ class _Recorder(TorchFunctionMode):
     def begin(self, tensor: torch.Tensor) -> None:
         """Make a tensor known as the model's input."""
         facts = {"real": float(tensor.is_floating_point())}
-        self._add("input", "input", (), None, None, facts, {}, tensor, integers=True)
+        self._add("input", _Call("input", facts=facts), tensor)
 
     def outputs(self, out: Any) -> list[torch.Tensor]:
         """The tensors among the outputs that the graph knows."""
@@ -109,12 +120,8 @@ class _Recorder(TorchFunctionMode):
             if self._leaf_depth == 0:
                 kind = module_kind(module)
                 inputs = self._inputs(kind, args, kwargs)
-                act = activation_name(module) if kind == "activation" else None
                 self._leaf_depth += 1
-                slopes = self._slope_shares(act, module.forward, args, kwargs, inputs)
-                source = next(iter(tensors_in((args, kwargs))), None)
-                facts = facts_of(kind, module, args, kwargs, source)
-                self._pending = (kind, inputs, act, facts, slopes)
+                self._pending = self._before(kind, inputs, module, module.forward, args, kwargs)
             else:
                 self._leaf_depth += 1
 
@@ -127,8 +134,7 @@ class _Recorder(TorchFunctionMode):
                 self._promote(name, module, out)
                 return
             if self._leaf_depth == 1 and tensors_in(out):
-                kind, inputs, act, facts, slopes = self._pending
-                self._add(name, kind, inputs, module, act, facts, slopes, out)
+                self._add(name, self._pending, out)
             self._leaf_depth -= 1
 
         return hook
@@ -151,13 +157,36 @@ class _Recorder(TorchFunctionMode):
         for tensor in tensors if known else ():
             if isinstance(tensor, nn.Parameter) and id(tensor) not in self._where:
                 self._leaf_depth += 1
-                self._add("parameter", "parameter", (), None, None, {}, {}, tensor)
+                self._add("parameter", _Call("parameter"), tensor)
                 self._leaf_depth -= 1
         return tuple(self._where[id(t)] for t in tensors if id(t) in self._where)
 
     def _numbered(self, name: str) -> str:
         self._calls[name] += 1
         return name if self._calls[name] == 1 else f"{name} #{self._calls[name]}"
+
+    def _before(
+        self,
+        kind: str,
+        inputs: tuple[int, ...],
+        target: Any,
+        forward: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> _Call:
+        """What has to be known of a call before it runs (it may work in place)."""
+        act = activation_name(target, args, kwargs) if kind == "activation" else None
+        source = next(iter(tensors_in((args, kwargs))), None)
+        facts = facts_of(kind, target, args, kwargs, source)
+        return _Call(
+            kind if facts is not None else "other",
+            inputs,
+            target if isinstance(target, nn.Module) else None,
+            act,
+            facts or {},
+            self._slope_shares(act, forward, args, kwargs, inputs),
+            bias_of(kind, target, args, kwargs),
+        )
 
     def _slope_shares(
         self,
@@ -186,28 +215,24 @@ class _Recorder(TorchFunctionMode):
             found["saturated"] = float((slope <= self._saturated_below * largest).double().mean())
         return found
 
-    def _add(
-        self,
-        name: str,
-        kind: str,
-        inputs: tuple[int, ...],
-        target: Any,
-        act: str | None,
-        facts: dict[str, float] | None,
-        shares: dict[str, float],
-        out: Any,
-        integers: bool = False,
-    ) -> None:
-        tensor = next((t for t in tensors_in(out) if t.is_floating_point() or integers), None)
-        if tensor is None:
+    def _add(self, name: str, call: _Call, out: Any) -> None:
+        kind = call.kind
+        found = [t for t in tensors_in(out) if t.is_floating_point() or kind == "input"]
+        if not found:
             return
-        if facts is None:
-            kind, facts = "other", {}
-        index = len(self.nodes)
+        tensor, index = found[0], len(self.nodes)
         name = name if kind in ("input", "parameter", "same") else self._numbered(name)
-        self.nodes.append(Node(index, name, kind, inputs, target, act, facts))
-        self.measured.append(shares | _measured(tensor))
-        self._axis.append(self._unit_axis(target, kind, inputs, tensor))
+        self.nodes.append(
+            Node(index, name, kind, call.inputs, call.target, call.act, dict(call.facts))
+        )
+        self.measured.append(dict(call.shares) | _measured(tensor))
+        self._axis.append(self._unit_axis(call, tensor))
+        if kind in ("linear", "conv"):
+            bias = call.bias
+            if bias is not None and kind == "conv":
+                bias = bias.reshape(-1, *[1] * (tensor.ndim - 2))
+            free = tensor.detach() if bias is None else tensor.detach() - bias.detach()
+            self.measured[index]["without_bias"] = mean_square(free)
         for part in tensors_in(out):
             self._where[id(part)] = index
             self._kept.append(part)
@@ -219,10 +244,9 @@ class _Recorder(TorchFunctionMode):
 
             tensor.register_hook(store)
 
-    def _unit_axis(
-        self, target: Any, kind: str, inputs: tuple[int, ...], tensor: torch.Tensor
-    ) -> int:
-        if isinstance(target, _UNITS_FIRST) or kind in ("conv", "batch norm"):
+    def _unit_axis(self, call: _Call, tensor: torch.Tensor) -> int:
+        kind, inputs = call.kind, call.inputs
+        if isinstance(call.target, _UNITS_FIRST) or kind in ("conv", "batch norm"):
             return 1
         if kind in ("linear", "attention", "layer norm", "rms norm", "embedding"):
             return -1

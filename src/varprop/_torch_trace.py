@@ -85,11 +85,11 @@ def trace(
     the signal vanishes at 4: its weights turn the mean square of what it reads by x0.0...
     """
     args, kwargs = _checked(model, x, draws, seed, init, saturated_below)
-    twin = _copied(model)
-    untouched = _redrawable(twin) if draws and init is None else []
     passes: list[Pass] = []
     notes: list[str] = []
-    with kept_random_state():
+    with kept_random_state(), torch.inference_mode(False):
+        twin = _copied(model)
+        untouched = _not_redrawn(twin) if draws and init is None else []
         for draw in range(max(1, draws)):
             torch.manual_seed(seed + draw)
             current = copy.deepcopy(twin)
@@ -160,7 +160,7 @@ def _reset(model: nn.Module) -> None:
             reset()
 
 
-def _redrawable(model: nn.Module) -> list[str]:
+def _not_redrawn(model: nn.Module) -> list[str]:
     """Names of parameters that no reset_parameters draws."""
     drawn: set[int] = set()
     for module in model.modules():
@@ -252,7 +252,7 @@ def _report(
                 output=i in first.outputs,
                 mean_square=column(i, "mean_square"),
                 below=column(node.inputs[0], "mean_square") if weighted else nothing,
-                bias=np.array([p.nodes[i].facts.get("bias", 0.0) for p in passes]),
+                without_bias=column(i, "without_bias"),
                 gradient=column(i, "gradient") / first.output_numel,
                 saturated=column(i, "saturated"),
                 dead=column(i, "dead"),

@@ -78,7 +78,7 @@ class Step:
     output: bool
     mean_square: FloatArray
     below: FloatArray  # mean square of what a weighted layer reads
-    bias: FloatArray  # its part of mean_square
+    without_bias: FloatArray  # and of its output before the bias is added
     gradient: FloatArray  # sum of squares over that of the output
     saturated: FloatArray
     dead: FloatArray
@@ -131,7 +131,7 @@ def _signal(step: Step, reference: FloatArray, level: float, note: Note) -> None
     log = _log(step.mean_square)
     fades = step.trunk and not step.output
     if not np.isnan(step.below).all():
-        gain = _log(np.maximum(step.mean_square - step.bias, _FLOOR)) - _log(step.below)
+        gain = _log(step.without_bias) - _log(step.below)
         what = f"its weights turn the mean square of what it reads by {_factor(gain)}"
         if fades and _beyond(-gain, math.log(LIMITS["one layer down"]), level):
             note(step, "vanishes", "signal", f"the signal vanishes at {step.name}: {what}")
