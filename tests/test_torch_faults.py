@@ -41,7 +41,7 @@ def planted(init: Init | None, fault: Init, place: int) -> Init:
     return whole
 
 
-@pytest.mark.parametrize("draws", [0, 5, 20])
+@pytest.mark.parametrize("draws", [0, 10, 20])
 @pytest.mark.parametrize(
     ("act", "init", "fault", "module", "verdict"),
     [
@@ -143,4 +143,4 @@ def test_healthy_models_pass_over_20_seeds(make, x, init):
                 init(model)
         assert trace(model, x(), draws=0, seed=seed).findings == ()
     for seed in SEEDS[:3]:
-        assert trace(model, x(), draws=5, seed=1000 * seed, init=init).findings == ()
+        assert trace(model, x(), draws=10, seed=1000 * seed, init=init).findings == ()

@@ -22,6 +22,7 @@ __all__ = ["Pass", "record"]
 
 _ONE_INPUT = ("linear", "conv", "activation", "layer norm", "rms norm", "batch norm", "dropout")
 _UNITS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+_BROKEN_BACK = {"gradient_broken": 1.0}
 _DEAD_SLOPE = 1e-6  # of the largest slope: a unit this flat learns nothing
 
 
@@ -240,7 +241,8 @@ class _Recorder(TorchFunctionMode):
             measured = self.measured[index]
 
             def store(gradient: torch.Tensor) -> None:
-                measured["gradient"] = float(gradient.double().square().sum())
+                square = float(gradient.double().square().sum())
+                measured.update({"gradient": square} if math.isfinite(square) else _BROKEN_BACK)
 
             tensor.register_hook(store)
 

@@ -134,7 +134,7 @@ class Trace:
                 "",
                 _table(self.modules),
                 "",
-                _LEGEND.format(below=f"{100 * self.saturated_below:g}%"),
+                wrapped(_LEGEND.format(below=f"{100 * self.saturated_below:g}%")),
                 "",
                 *(wrapped(line, "  ") for line in (*self._closing(), *self.notes)),
             ]
@@ -184,11 +184,11 @@ _HEADS = (
     "module", "kind", "signal", "+-%", "theory", "mean", "grad", "theory", "flat%", "dead%",
 )  # fmt: skip
 _WIDEST_KIND = 11
-_LEGEND = """\
-signal, grad: mean squares of the output and of a gradient on its way back, beside
-theory's; +-%: standard error; mean: that of the output over its root mean square;
-flat%: units with a slope of at most {below} of the largest; dead%: units that are
-flat for every input."""
+_LEGEND = (
+    "signal, grad: mean squares of the output and of a gradient on its way back, beside theory's; "
+    "+-%: standard error; mean: that of the output over its root mean square; flat%: units with a "
+    "slope of at most {below} of the largest; dead%: units that are flat for every input."
+)
 
 
 def _flat(module: ModuleTrace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from torch import fx, nn
@@ -72,6 +73,8 @@ def symbolic(model: nn.Module) -> tuple[list[Node], tuple[int, ...]]:
         else:
             kind, name = function_kind(step.target), f"{_word(step.target)}()"
             act = activation_name(step.target, step.args, step.kwargs)
+            if step.target is operator.getitem and nodes[inputs[0]].kind == "attention":
+                kind = "same"  # attention returns its output and its weights
         where[step] = len(nodes)
         nodes.append(Node(len(nodes), name, kind, inputs, target, act))
     return nodes, outputs

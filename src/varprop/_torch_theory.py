@@ -16,6 +16,7 @@ from ._torch_graph import Node, users
 
 __all__ = ["Known", "backward", "forward"]
 
+_SMALLEST, _LARGEST = 1e-200, 1e200  # beyond which float32 has long given up
 _NORMS = ("layer norm", "rms norm", "batch norm")
 
 
@@ -87,6 +88,8 @@ def forward(nodes: Sequence[Node], measured: Sequence[float | None]) -> list[Kno
             known = _step(node, source)
         elif node.kind in _NORMS:  # whatever it reads
             known = Known(node.facts["gain"] + node.facts["shift"], layers=layers)
+        if known is not None and not _SMALLEST <= known.mean_square <= _LARGEST:
+            known = None
         reached.append(layers)
         found.append(known)
     return found

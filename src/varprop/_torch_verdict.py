@@ -25,11 +25,11 @@ FloatArray = npt.NDArray[np.float64]
 
 FALSE_ALARMS = 1e-3
 # Mean squares. Initialisations in use have fan_in Var W from 1/3 (torch's own) to 3.2 (NF-nets):
-# one layer beyond 1/8 or 20 is none of them. A thousandfold over the whole way is a factor 30 in
+# one layer beyond 1/8 or 10 is none of them. A thousandfold over the whole way is a factor 30 in
 # size: a He network stays within 2, torch's own Linear with ReLU reaches it after 4 layers.
 LIMITS: Mapping[str, float] = {
     "one layer down": 8.0,
-    "one layer up": 20.0,
+    "one layer up": 10.0,
     "in all": 1e3,
     "saturated": 0.5,
     "dead": 0.9,  # weights without a preferred sign leave at most half of the units dead
@@ -83,7 +83,8 @@ class Step:
     saturated: FloatArray
     dead: FloatArray
     units: float
-    broken: FloatArray
+    broken: FloatArray  # 1 where the output is not finite
+    gradient_broken: FloatArray
 
 
 def find(steps: Sequence[Step], reference: FloatArray) -> tuple[Finding, ...]:
@@ -147,6 +148,9 @@ def _signal(step: Step, reference: FloatArray, level: float, note: Note) -> None
 
 
 def _gradient(step: Step, level: float, note: Note) -> None:
+    if step.gradient_broken.mean() > 0.5:
+        text = f"the gradient explodes on its way to {step.name}: not finite"
+        note(step, "explodes", "gradient", text)
     log = _log(step.gradient)
     limit = math.log(LIMITS["in all"])
     what = f"its squared norm is {_factor(log)} that at the output"
