@@ -111,7 +111,7 @@ def shortened(name: str, room: int) -> str:
     Examples
     --------
     >>> shortened("encoder.layers.0.linear1", 17)
-    'enco..0.linear1'
+    'enco..s.0.linear1'
     """
     if len(name) <= room:
         return name

@@ -10,7 +10,7 @@
 ... )
 >>> report = trace(model, torch.randn(16, 64))
 >>> [(finding.quantity, finding.verdict, finding.module) for finding in report.findings]
-[('gradient', 'vanishes', '3')]
+[('gradient', 'vanishes', '2')]
 
 `trace` runs a model many times, newly initialised each time, and says what becomes of signals and
 gradients at every module, beside what theory says. `init_` sets every layer by the critical point
