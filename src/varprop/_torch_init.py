@@ -39,6 +39,11 @@ class LayerInit:
     because : str
         Why these: the kind of the critical point (see `varprop.theory.Critical`), "linear",
         "ends a branch" or "keeps a variance of 1".
+
+    Examples
+    --------
+    >>> LayerInit("0", "relu", 2**0.5, 0.0, 50, "scale-invariant").std
+    0.2
     """
 
     name: str
@@ -50,13 +55,7 @@ class LayerInit:
 
     @property
     def std(self) -> float:
-        """Standard deviation of the weights.
-
-        Examples
-        --------
-        >>> LayerInit("0", "relu", 2**0.5, 0.0, 50, "").std
-        0.2
-        """
+        """Standard deviation of the weights."""
         return self.sigma_w / math.sqrt(self.fan_in)
 
 
@@ -93,7 +92,7 @@ class InitReport:
     def __str__(self) -> str:
         body = [
             [
-                shortened(layer.name, 24),
+                shortened(layer.name or "(model)", 24),
                 layer.act or "-",
                 f"{layer.sigma_w:.4g}",
                 f"{layer.sigma_b:.4g}",

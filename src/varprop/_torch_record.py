@@ -135,7 +135,7 @@ class _Recorder(TorchFunctionMode):
                 self._promote(name, module, out)
                 return
             if self._leaf_depth == 1 and tensors_in(out):
-                self._add(name, self._pending, out)
+                self._add(name or "(model)", self._pending, out)
             self._leaf_depth -= 1
 
         return hook
@@ -146,7 +146,7 @@ class _Recorder(TorchFunctionMode):
             return
         found = self._where.get(id(tensors_in(out)[0]))
         if found is not None and self.nodes[found].kind in ("other", "scale", "same"):
-            self.nodes[found].name = self._numbered(name)
+            self.nodes[found].name = self._numbered(name or "(model)")
             self.nodes[found].target = module
 
     def _inputs(self, kind: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, ...]:

@@ -58,6 +58,14 @@ class ModuleTrace:
         The same two from theory, None where the chain is not one that it knows.
     trunk : bool
         Whether every way from the input to the output passes here.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from varprop.torch import trace
+    >>> module = trace(torch.nn.ReLU(), torch.tensor([[-1.0, 3.0]]), draws=0).modules[0]
+    >>> module.kind, module.mean_square, module.zero
+    ('ReLU', Estimate(mean=4.5, stderr=None), Estimate(mean=0.5, stderr=None))
     """
 
     name: str
