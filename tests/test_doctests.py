@@ -8,6 +8,7 @@ import pytest
 
 import varprop
 import varprop.theory
+import varprop.torch
 
 
 def modules() -> list[str]:
@@ -29,7 +30,7 @@ def test_examples(name, monkeypatch, tmp_path):
 
 
 def test_every_public_callable_has_an_example():
-    for module in (varprop, varprop.theory):
+    for module in (varprop, varprop.theory, varprop.torch):
         for name in module.__all__:
             thing = getattr(module, name)
             if callable(thing) and not (isinstance(thing, type) and issubclass(thing, Exception)):

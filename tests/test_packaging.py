@@ -107,7 +107,7 @@ def test_the_witnesses_stay_apart_when_they_run():
 def test_import_is_light():
     code = (
         "import sys, varprop\n"
-        "heavy = {'sympy', 'scipy', 'matplotlib', 'rich', 'pandas', 'click', 'mpmath'}\n"
+        "heavy = {'sympy', 'scipy', 'matplotlib', 'rich', 'pandas', 'click', 'mpmath', 'torch'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
         "varprop.simulate(depth=3, width=9, trials=2)\n"
         "print(sorted(heavy & set(sys.modules)))\n"
@@ -133,7 +133,7 @@ def test_public_names_exist_and_are_documented():
     for name in varprop.__all__:
         thing = getattr(varprop, name)
         assert name == "__version__" or thing.__doc__
-    for name in ("compare", "plot", "reference", "theory"):
+    for name in ("compare", "plot", "reference", "theory", "torch"):
         assert name in dir(varprop)
         assert getattr(varprop, name).__doc__
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):

@@ -41,8 +41,8 @@ __all__ = [
     "simulate",
 ]
 
-# Rooms that bring SymPy, SciPy or Matplotlib with them: loaded when first asked for.
-_LAZY = ("compare", "plot", "reference", "theory")
+# Rooms that bring SymPy, SciPy, Matplotlib or PyTorch with them: loaded when first asked for.
+_LAZY = ("compare", "plot", "reference", "theory", "torch")
 _LAZY_CLASSES = {"Jacobian": "jacobian", "RandomMatrix": "random_matrix"}
 
 

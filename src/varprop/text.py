@@ -82,7 +82,8 @@ def text_table(heads: Sequence[str], body: Sequence[Sequence[str]], *, left: int
 
     rule = box.Box("    \n    \n -  \n    \n    \n    \n    \n    \n", ascii=True)
     # Two spaces between columns, one where the numbers are so long that two would be too many.
-    gap = 2 if left or table_width(heads, body, 2) <= WIDTH else 1
+    wide = table_width(heads, body, 2) > WIDTH
+    gap = 1 if wide and (not left or table_width(heads, body, 1) <= WIDTH) else 2
     table = Table(
         box=rule, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style=""
     )
@@ -102,6 +103,20 @@ def table_width(heads: Sequence[str], body: Sequence[Sequence[str]], gap: int) -
     """Columns that a table needs, with `gap` spaces between its own columns."""
     columns = zip(heads, *body, strict=True)
     return sum(max(map(len, column)) for column in columns) + gap * (len(heads) - 1)
+
+
+def shortened(name: str, room: int) -> str:
+    """A name of at most `room` letters, whose middle gives way: both ends tell.
+
+    Examples
+    --------
+    >>> shortened("encoder.layers.0.linear1", 17)
+    'enco..s.0.linear1'
+    """
+    if len(name) <= room:
+        return name
+    tail = (2 * room) // 3
+    return f"{name[: max(1, room - tail - 2)]}..{name[-tail:]}"
 
 
 def wrapped(text: str, indent: str = "") -> str:
