@@ -207,9 +207,7 @@ class Run:
         """ln(|x|^2 / n_0) of each input; 0 for the standard one."""
         if self.x is None or self.log_gap is not None:
             return (0.0,) * self.inputs
-        return tuple(
-            float(kernels.log_mean_square(one)) if one.any() else -math.inf for one in self.x
-        )
+        return tuple(log_mean_square(one) for one in self.x)
 
     @property
     def _cost(self) -> FloatArray:
@@ -274,6 +272,11 @@ def rows_of(values: FloatArray, died: npt.NDArray[np.int64]) -> Rows:
     """Rows from an array (statistics, trials, layers): LAYER_FIELDS, then perhaps BACKWARD."""
     fields = (*LAYER_FIELDS, BACKWARD)[: len(values)]
     return Rows(**dict(zip(fields, values, strict=True)), died=died)
+
+
+def log_mean_square(x: FloatArray) -> float:
+    """ln of the mean square of a vector, -inf for zeros."""
+    return float(kernels.log_mean_square(x)) if x.any() else -math.inf
 
 
 def _unit(x: FloatArray) -> FloatArray:

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from ._core import kernels, transcript
 from ._core.plan import PlanHolder
 from ._operator import FloatArray, RealOperator, real_array
-from .engines import MATRIX_FREE_LAWS, log_input
+from .engines import MATRIX_FREE_LAWS, log_mean_square
 from .network import Network
 from .plans import plan_of
 from .random_matrix import RandomMatrix
-from .simulate import MAX_SEED, MAX_TRIAL, _whole
+from .arguments import whole
+from .simulate import MAX_SEED, MAX_TRIAL
 
 _BLOCK = 4096  # biases that share a stream
 _MODERATE = 230.0  # |ln| of a size that float64 holds with room for both ends
@@ -91,8 +92,8 @@ class Jacobian(RealOperator):
     ) -> None:
         _check_network(network)
         self.network = network
-        self.trial = _whole("trial", trial, 0, MAX_TRIAL - 1)
-        self.seed = _whole("seed", seed, 0, MAX_SEED - 1)
+        self.trial = whole("trial", trial, 0, MAX_TRIAL - 1)
+        self.seed = whole("seed", seed, 0, MAX_SEED - 1)
         sizes = network.widths
         super().__init__((sizes[-1], sizes[0]))
         signal = _checked_input(x, sizes[0])
@@ -118,7 +119,7 @@ class Jacobian(RealOperator):
         network = self.network
         plan = plan_of(network, self.seed, 0.0)
         log_gains, biases = 2 * np.log(network.sigma_w), network.bias_std
-        log_a, log_size = log_input(x), 0.0
+        log_a, log_size = log_mean_square(x), 0.0
         h = _normalised(x)
         for layer, weights in enumerate(self._weights):
             log_size += log_gains[layer] / 2
@@ -132,8 +133,8 @@ class Jacobian(RealOperator):
             if log_b > -math.inf:
                 z += _exp((log_b - log_k) / 2) * self._bias(layer + 1)
             h, slopes, log_unit, log_slope_unit = _activated(plan, self, layer + 1, z, log_k)
-            log_a = log_input(h) + log_unit
-            log_size += (log_input(slopes) + log_slope_unit) / 2
+            log_a = log_mean_square(h) + log_unit
+            log_size += (log_mean_square(slopes) + log_slope_unit) / 2
             h = _normalised(h)
             self._slopes.append(_normalised(slopes))
         return float(log_size)
@@ -217,7 +218,7 @@ def _activated(
 def _normalised(x: FloatArray) -> FloatArray:
     """x at mean square 1, or zeros."""
     vector, _ = _fraction(x)
-    return vector * _exp(-log_input(vector) / 2) if vector.any() else vector
+    return vector * _exp(-log_mean_square(vector) / 2) if vector.any() else vector
 
 
 def _fraction(x: FloatArray) -> tuple[FloatArray, int]:

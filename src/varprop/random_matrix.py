@@ -12,7 +12,8 @@ from ._operator import FloatArray, RealOperator
 from ._revealed import Revealed, Vectors, padded
 from .network import MAX_WIDTH
 from .resources import require_memory, resolve_threads
-from .simulate import MAX_SEED, _whole
+from .arguments import whole
+from .simulate import MAX_SEED
 
 LAWS = ("gaussian", "haar")
 
@@ -82,12 +83,12 @@ class RandomMatrix(RealOperator):
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
-        rows, columns = _whole("n_out", n_out, 1, MAX_WIDTH), _whole("n_in", n_in, 1, MAX_WIDTH)
+        rows, columns = whole("n_out", n_out, 1, MAX_WIDTH), whole("n_in", n_in, 1, MAX_WIDTH)
         self.sigma = _checked_sigma(sigma)
         if law not in LAWS:
             raise ValueError(f"law={law!r} is unknown; use {' or '.join(map(repr, LAWS))}")
         self.law = law
-        self.seed = _whole("seed", seed, 0, MAX_SEED - 1)
+        self.seed = whole("seed", seed, 0, MAX_SEED - 1)
         self._threads = resolve_threads(threads)
         self._draws = 0
         super().__init__((rows, columns))
