@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -65,6 +66,29 @@ class LayerStatistic:
         """
         with np.errstate(divide="ignore"):
             return cls(name, np.log(np.abs(values)), sign=np.sign(values), values=values)
+
+    @classmethod
+    def side_by_side(cls, statistics: Sequence[LayerStatistic]) -> LayerStatistic:
+        """Put the layers of several statistics of as many trials beside each other.
+
+        Summaries of many networks cost one pass this way. All must be of one kind: with signs, of
+        plain values, or neither.
+
+        Examples
+        --------
+        >>> a = LayerStatistic.of_values("zero", np.array([[0.25], [0.75]]))
+        >>> LayerStatistic.side_by_side([a, a]).mean
+        array([0.5, 0.5])
+        """
+        if len(statistics) == 1:
+            return statistics[0]
+
+        def joined(name: str) -> FloatArray | None:
+            parts = [getattr(statistic, name) for statistic in statistics]
+            return None if parts[0] is None else np.concatenate(parts, axis=1)
+
+        log = np.concatenate([statistic._log for statistic in statistics], axis=1)
+        return cls(statistics[0].name, log, sign=joined("_sign"), values=joined("_values"))
 
     def __repr__(self) -> str:
         trials, layers = self._log.shape
@@ -134,12 +158,16 @@ class LayerStatistic:
     @property
     def log_mean(self) -> np.ma.MaskedArray:
         """Mean over trials of ln of the non-zero absolute values; masked if there are none."""
-        return _masked(np.ma.mean(self.log, axis=0).filled(-np.inf))
+        if self._any_zero:
+            return _masked(np.ma.mean(self.log, axis=0).filled(-np.inf))
+        return _masked(self._log.mean(axis=0))
 
     @property
     def log_stderr(self) -> np.ma.MaskedArray:
         """Standard error of `log_mean`; masked where fewer than two values are not 0."""
         self._need_two_trials()
+        if not self._any_zero:  # many times faster than with a mask
+            return _masked(self._log.std(axis=0, ddof=1) / np.sqrt(len(self._log)))
         count = np.ma.count(self.log, axis=0)
         enough = count >= 2
         spread = np.ma.std(self.log[:, enough], axis=0, ddof=1).filled(0.0)
@@ -173,6 +201,41 @@ class LayerStatistic:
         """ln of `stderr`; masked where that is 0."""
         return _masked(_logarithm(*self._stderr()))
 
+    def summaries(self) -> dict[str, FloatArray]:
+        """All summaries as plain arrays, (layers,), for files that can't be asked twice.
+
+        Returns
+        -------
+        dict
+            mean, stderr, log_mean, log_stderr, log_median, log_of_mean and log_of_stderr, the same
+            numbers as the properties. -inf is ln 0; nan is where there is none: a mean or standard
+            error outside float64's range (its ``log_of_...`` is there), the standard error of one
+            trial, log_mean where all values are 0.
+
+        Examples
+        --------
+        >>> s = LayerStatistic("variance", np.array([[0.0, -3000.0], [0.0, -1000.0]])).summaries()
+        >>> s["mean"], s["log_mean"], s["log_of_mean"].round(3)
+        (array([ 1., nan]), array([    0., -2000.]), array([    0.   , -1000.693]))
+        """
+        scaled = self._scaled()
+        mean = _mean_of(*scaled)
+        found = {
+            "mean": _missing_beyond(*mean),
+            "log_mean": self.log_mean.filled(np.nan),
+            "log_median": _logarithm(*self._quantile(0.5)),
+            "log_of_mean": _logarithm(*mean),
+        }
+        if len(self._log) < 2:
+            none = np.full(self._log.shape[1], np.nan)
+            return found | {"stderr": none, "log_stderr": none, "log_of_stderr": none}
+        stderr = _stderr_of(*scaled)
+        return found | {
+            "stderr": _missing_beyond(*stderr),
+            "log_stderr": self.log_stderr.filled(np.nan),
+            "log_of_stderr": _logarithm(*stderr),
+        }
+
     # Results are pairs (factor, shift), standing for factor * exp(shift).
 
     def _scaled(self) -> tuple[FloatArray, FloatArray]:
@@ -185,13 +248,11 @@ class LayerStatistic:
         return (scaled if self._sign is None else scaled * self._sign), shift
 
     def _mean(self) -> tuple[FloatArray, FloatArray]:
-        scaled, shift = self._scaled()
-        return scaled.mean(axis=0), shift
+        return _mean_of(*self._scaled())
 
     def _stderr(self) -> tuple[FloatArray, FloatArray]:
         self._need_two_trials()
-        scaled, shift = self._scaled()
-        return scaled.std(axis=0, ddof=1) / np.sqrt(len(scaled)), shift
+        return _stderr_of(*self._scaled())
 
     def _quantile(self, p: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         wanted = np.asarray(p, dtype=np.float64)
@@ -220,13 +281,17 @@ class LayerStatistic:
         order = np.lexsort((within, self._sign), axis=0)
         return np.take_along_axis(self._log, order, 0), np.take_along_axis(self._sign, order, 0)
 
+    @cached_property
+    def _any_zero(self) -> bool:
+        return bool((self._log == -np.inf).any())
+
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:
             raise ValueError("one trial has no standard error; use trials >= 2")
 
     def _representable(self, factor: FloatArray, shift: FloatArray) -> FloatArray:
         log = _logarithm(factor, shift)
-        bad = (log > -np.inf) & ((log < LOWEST_LOG) | (log > HIGHEST_LOG))
+        bad = _beyond(log)
         if bad.any():
             column = int(np.argmax(bad.reshape(-1, bad.shape[-1]).any(axis=0)))
             example = float(log[..., column][bad[..., column]].ravel()[0])
@@ -235,9 +300,32 @@ class LayerStatistic:
                 f"exp({LOWEST_LOG:g}) to exp({HIGHEST_LOG:g}); use .log, .log_mean or "
                 ".log_quantile(p), which hold natural logarithms"
             )
-        # In two halves: exp(shift) alone may overflow although the product does not.
-        half = np.exp(np.where(log == -np.inf, 0.0, shift) / 2)
-        return factor * half * half
+        return _product(factor, np.where(log == -np.inf, 0.0, shift))
+
+
+def _mean_of(scaled: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return scaled.mean(axis=0), shift
+
+
+def _stderr_of(scaled: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return scaled.std(axis=0, ddof=1) / np.sqrt(len(scaled)), shift
+
+
+def _product(factor: FloatArray, shift: FloatArray) -> FloatArray:
+    # In two halves: exp(shift) alone may overflow although the product does not.
+    half = np.exp(shift / 2)
+    return factor * half * half
+
+
+def _beyond(log: FloatArray) -> npt.NDArray[np.bool_]:
+    return (log > -np.inf) & ((log < LOWEST_LOG) | (log > HIGHEST_LOG))
+
+
+def _missing_beyond(factor: FloatArray, shift: FloatArray) -> FloatArray:
+    """Values of factor exp(shift), nan where float64 can't hold them."""
+    log = _logarithm(factor, shift)
+    bad = _beyond(log)
+    return np.where(bad, np.nan, _product(factor, np.where(bad | (log == -np.inf), 0.0, shift)))
 
 
 def _logarithm(factor: FloatArray, shift: FloatArray) -> FloatArray:
