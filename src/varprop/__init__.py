@@ -21,6 +21,7 @@ from .scheme import Scheme, schemes
 from .simulate import simulate
 from .statistic import LayerStatistic
 from .storage import load
+from .sweep import sweep
 
 __all__ = [
     "Activation",
@@ -35,6 +36,7 @@ __all__ = [
     "load",
     "schemes",
     "simulate",
+    "sweep",
 ]
 
 # Rooms that bring SymPy or Matplotlib with them: loaded when first asked for.

@@ -8,7 +8,7 @@ together, or, where one cell costs more, some of its trials.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +25,7 @@ _MOST_NUMBERS = 2**17  # layers times cells of a block, so that a chunk has a fe
 class Piece:
     """Some neighbouring blocks, or a range of the trials of a block that is a single cell."""
 
-    blocks: range
+    blocks: Sequence[int]
     first: int
     stop: int
 

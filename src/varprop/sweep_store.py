@@ -123,7 +123,7 @@ class Store:
 
     def put_part(self, piece: Piece, part: Propagation) -> None:
         """Store some trials of a block that is a single cell."""
-        block = piece.blocks.start
+        block = piece.blocks[0]
         if self.path is None:
             self._parts[piece.first, piece.stop] = part
             return
