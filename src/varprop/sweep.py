@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ._core.build_info import VERSION
@@ -48,8 +49,8 @@ def sweep(
     threads : int, optional
         Threads of this process; with an executor, of each of its workers, by default 1.
     progress : bool or callable, optional
-        Whether to show a bar; or called with (pieces done, pieces). Default: a bar in a terminal
-        or notebook.
+        Whether to show a bar; or called with (pieces done, pieces), first and after each piece.
+        Default: a bar in a terminal or notebook.
     **parameters
         Those of `simulate`. Any that is a list or a one-dimensional array is an axis, in the order
         given. (One input `x`, one list of `widths` and one pair of callables are no axes.)
@@ -108,31 +109,31 @@ def sweep(
 def _compute(
     plan: Plan, store: Store, executor: Any, threads: int | None, progress: Progress
 ) -> None:
-    pieces = sum(1 for _ in plan.pieces())
-    done = store.done()
-    todo = sum(1 for _ in _missing(plan, store, done))
+    pieces = len(plan.pieces)
+    missing = list(_missing(plan, store, store.done()))
+    todo = len(missing)
+    for block in {piece.blocks[0] for piece in plan.pieces if _partial(plan, piece)}:
+        _join(plan, store, block)  # all its parts may have come before the sweep was stopped
     with (
         workers(executor, todo, threads) as (pool, each, trouble),
         shown_progress(progress, pieces - todo, pieces) as update,
     ):
-        tasks = ((piece, _task(plan, piece, each)) for piece in _missing(plan, store, done))
+        tasks = ((piece, _task(plan, piece, each)) for piece in missing)
         now = pieces - todo
         try:
-            for (piece, _), result in run_all(pool, _work, tasks, trouble):
-                _keep(plan, store, piece, result)
-                now += 1
-                update(now)
+            with closing(run_all(pool, _work, tasks, trouble)) as results:
+                for (piece, _), result in results:
+                    _keep(plan, store, piece, result)
+                    now += 1
+                    update(now)
         except RuntimeError as error:
             kept = "" if store.path is None else ", which are stored; run again to continue"
             raise RuntimeError(f"{error}, after {now} of {pieces} pieces{kept}") from error
-        # A cell whose parts all came before the sweep was stopped.
-        for block in {piece.blocks[0] for piece in plan.pieces() if _partial(plan, piece)}:
-            _join(plan, store, block)
 
 
 def _missing(plan: Plan, store: Store, done: set[int]) -> Iterator[Piece]:
     """The pieces that are not stored; of a run of blocks, those that are not."""
-    for piece in plan.pieces():
+    for piece in plan.pieces:
         blocks = [block for block in piece.blocks if block not in done]
         if not blocks:
             continue

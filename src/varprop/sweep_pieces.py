@@ -47,10 +47,10 @@ class Plan:
     --------
     >>> grid = Grid.of({"depth": 9, "width": [10, 20], "sigma_w": [1.0, 2.0, 3.0]}, trials=4)
     >>> plan = Plan.of(grid)
-    >>> plan.blocks, list(plan.pieces())
-    (1, [Piece(blocks=range(0, 1), first=0, stop=4)])
+    >>> plan.blocks, plan.pieces
+    (1, (Piece(blocks=range(0, 1), first=0, stop=4),))
     >>> grid = Grid.of({"depth": 100, "width": 10**6}, trials=2)
-    >>> list(Plan.of(grid).pieces())[0]
+    >>> Plan.of(grid).pieces[0]
     Piece(blocks=range(0, 1), first=0, stop=1)
     """
 
@@ -104,8 +104,12 @@ class Plan:
         box = [np.arange(part.start, part.stop) for part in self.box(block)]
         return [int(i) for i in np.ravel_multi_index(np.ix_(*box), self.grid.shape).ravel()]
 
-    def pieces(self) -> Iterator[Piece]:
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
         """All pieces, in order."""
+        return tuple(self._pieces())
+
+    def _pieces(self) -> Iterator[Piece]:
         trials, start, cost = self.grid.trials, 0, 0.0
         for block in range(self.blocks):
             cells = self.cells(block)

@@ -16,7 +16,8 @@ def shown_progress(wish: Progress, done: int, pieces: int) -> Iterator[Callable[
     Parameters
     ----------
     wish : bool, callable or None
-        True: a bar; None: a bar in a terminal or notebook; a callable gets (done, pieces).
+        True: a bar; None: a bar in a terminal or notebook; a callable gets (done, pieces), at once and
+        after each piece.
     done, pieces : int
         Where it starts, and where it ends.
 
@@ -24,9 +25,11 @@ def shown_progress(wish: Progress, done: int, pieces: int) -> Iterator[Callable[
     --------
     >>> with shown_progress(lambda done, pieces: print(f"{done}/{pieces}"), 1, 3) as update:
     ...     update(2)
+    1/3
     2/3
     """
     if callable(wish):
+        wish(done, pieces)
         yield lambda now: (wish(now, pieces), None)[1]
         return
     if wish is False or (wish is None and not (sys.stderr.isatty() or _in_notebook())):

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -66,7 +66,8 @@ class Store:
         self.plan = plan
         self.path = None if path is None else Path(path)
         self._lock: int | None = None
-        self._parts: dict[tuple[int, int], Propagation] = {}
+        # The parts there are: in memory themselves, else their files.
+        self._parts: dict[int, dict[tuple[int, int], Propagation | Path]] = {}
         if self.path is None:
             memory = MemoryStore()
             write_template(plan, memory)
@@ -103,9 +104,8 @@ class Store:
             return {block for block, held in enumerate(there) if held}
 
     def parts_done(self, block: int) -> set[tuple[int, int]]:
-        """Ranges of the trials of a block that lie in ``parts``."""
-        found = {(piece[0], piece[1]) for b, *piece in self._part_names() if b == block}
-        return found
+        """Which ranges of the trials of a block are stored as parts."""
+        return set(self._parts.get(block, ()))
 
     def put(self, block: int, sums: Sums) -> None:
         """Store a block, and then that it is there."""
@@ -123,31 +123,30 @@ class Store:
 
     def put_part(self, piece: Piece, part: Propagation) -> None:
         """Store some trials of a block that is a single cell."""
-        block = piece.blocks[0]
-        if self.path is None:
-            self._parts[piece.first, piece.stop] = part
-            return
-        with self._told():
-            (self.path / "parts").mkdir(exist_ok=True)
-            part.save(self.path / "parts" / f"{block}-{piece.first}-{piece.stop}.varprop")
+        kept: Propagation | Path = part
+        if self.path is not None:
+            name = f"{piece.blocks[0]}-{piece.first}-{piece.stop}.varprop"
+            kept = self.path / "parts" / name
+            with self._told():
+                kept.parent.mkdir(exist_ok=True)
+                part.save(kept)
+        self._parts.setdefault(piece.blocks[0], {})[piece.first, piece.stop] = kept
 
     def together(self, block: int) -> Propagation | None:
         """All trials of a block, if all its parts are there."""
-        found = sorted(self.parts_done(block))
+        found = sorted(self._parts.get(block, ()))
         if sum(stop - first for first, stop in found) < self.plan.grid.trials:
             return None
-        merged: Propagation = sum(self._part(block, first, stop) for first, stop in found)  # type: ignore[assignment]
-        return merged
+        merged: Any = sum(self._part(block, part) for part in found)
+        return cast(Propagation, merged)
 
     def drop_parts(self, block: int) -> None:
         """Remove the parts of a block, once the block itself is stored."""
-        for first, stop in self.parts_done(block):
-            if self.path is None:
-                del self._parts[first, stop]
-            else:
-                (self.path / "parts" / f"{block}-{first}-{stop}.varprop").unlink()
-        if self.path is not None:
-            with suppress(OSError):  # not empty, or not there
+        for kept in self._parts.pop(block, {}).values():
+            if isinstance(kept, Path):
+                kept.unlink()
+        if self.path is not None and not self._parts:
+            with suppress(OSError):  # not there, or something of another's in it
                 (self.path / "parts").rmdir()
 
     def dataset(self) -> xarray.Dataset:
@@ -198,9 +197,13 @@ class Store:
         """Remove what a killed process left: unfinished files, and parts of finished blocks."""
         for stale in path.rglob("*.partial"):
             stale.unlink(missing_ok=True)
-        for stale in path.glob("parts/.*"):
-            stale.unlink(missing_ok=True)
-        for block in {name[0] for name in self._part_names()}:
+        for file in path.glob("parts/*"):
+            if file.name.startswith("."):
+                file.unlink()
+                continue
+            block, first, stop = map(int, file.stem.split("-"))
+            self._parts.setdefault(block, {})[first, stop] = file
+        for block in list(self._parts):
             if self._holds(block):
                 self.drop_parts(block)
 
@@ -236,20 +239,12 @@ class Store:
                 with open(file, "rb") as written:
                     os.fsync(written.fileno())
 
-    def _part_names(self) -> Iterator[tuple[int, int, int]]:
-        if self.path is None:
-            yield from ((0, *piece) for piece in self._parts)
-            return
-        for file in (self.path / "parts").glob("[0-9]*.varprop"):
-            block, first, stop = map(int, file.stem.split("-"))
-            yield block, first, stop
-
-    def _part(self, block: int, first: int, stop: int) -> Propagation:
-        if self.path is None:
-            return self._parts[first, stop]
-        file = self.path / "parts" / f"{block}-{first}-{stop}.varprop"
+    def _part(self, block: int, part: tuple[int, int]) -> Propagation:
+        kept = self._parts[block][part]
+        if not isinstance(kept, Path):
+            return kept
         try:
-            return load(file)
+            return load(kept)
         except ValueError as error:
             raise ValueError(f"{error}. Remove that file and run again") from error
 
