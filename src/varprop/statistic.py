@@ -158,21 +158,24 @@ class LayerStatistic:
     @property
     def log_mean(self) -> np.ma.MaskedArray:
         """Mean over trials of ln of the non-zero absolute values; masked if there are none."""
-        if self._any_zero:
-            return _masked(np.ma.mean(self.log, axis=0).filled(-np.inf))
-        return _masked(self._log.mean(axis=0))
+        whole = self._never_zero
+        result = np.empty(whole.shape)
+        result[whole] = np.ascontiguousarray(self._log[:, whole]).mean(axis=0)
+        result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
+        return _masked(result)
 
     @property
     def log_stderr(self) -> np.ma.MaskedArray:
         """Standard error of `log_mean`; masked where fewer than two values are not 0."""
         self._need_two_trials()
-        if not self._any_zero:  # many times faster than with a mask
-            return _masked(self._log.std(axis=0, ddof=1) / np.sqrt(len(self._log)))
+        whole = self._never_zero
+        result = np.full(whole.shape, -np.inf)
+        logs = np.ascontiguousarray(self._log[:, whole])
+        result[whole] = logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
         count = np.ma.count(self.log, axis=0)
-        enough = count >= 2
-        spread = np.ma.std(self.log[:, enough], axis=0, ddof=1).filled(0.0)
-        result = np.full(count.shape, -np.inf)
-        result[enough] = spread / np.sqrt(count[enough])
+        some = (count >= 2) & ~whole
+        spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
+        result[some] = spread / np.sqrt(count[some])
         return _masked(result)
 
     @property
@@ -282,8 +285,9 @@ class LayerStatistic:
         return np.take_along_axis(self._log, order, 0), np.take_along_axis(self._sign, order, 0)
 
     @cached_property
-    def _any_zero(self) -> bool:
-        return bool((self._log == -np.inf).any())
+    def _never_zero(self) -> npt.NDArray[np.bool_]:
+        """Layers in which no value is 0: they need no mask, which is many times faster."""
+        return (self._log > -np.inf).all(axis=0)
 
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:

@@ -139,7 +139,7 @@ def _simulated(task: Task, arguments: dict[str, Any], name: str) -> Propagation:
 
 
 def summed_up(block: Sequence[Propagation], depth: int) -> Sums:
-    """Sum up the cells of a block, in one pass for each quantity."""
+    """Sum up the cells of a block, to the same bits as each of them alone."""
     shape = (len(QUANTITIES), len(block), depth)
     summaries = np.full((len(SUMMARIES), *shape), np.nan)
     predicted = np.full(shape, np.nan)
@@ -149,19 +149,28 @@ def summed_up(block: Sequence[Propagation], depth: int) -> Sums:
         measured = [(i, statistic) for i, statistic in there if statistic is not None]
         if not measured:
             continue
-        found = LayerStatistic.side_by_side([statistic for _, statistic in measured]).summaries()
-        edge = 0
-        for i, _ in measured:
-            layers = block[i].network.depth
-            for row, summary in enumerate(SUMMARIES):
-                summaries[row, at, i, :layers] = found[summary][edge : edge + layers]
-            edge += layers
+        # In one pass, which is quicker; but NumPy sums a single layer in an order of its own.
+        deep = [(i, statistic) for i, statistic in measured if block[i].network.depth > 1]
+        for group in (deep, *([pair] for pair in measured if pair not in deep)):
+            if group:
+                _fill([i for i, _ in group], [statistic for _, statistic in group],
+                      summaries[:, at])
     for i, propagation in enumerate(block):
         layers = np.arange(1, propagation.network.depth + 1)
         died = propagation.died[propagation.died > 0, np.newaxis]
         dead[i, : len(layers)] = (died <= layers).sum(axis=0)
         _predict(propagation.network, propagation.input_mean_square_log, predicted[:, i])
     return Sums(summaries, predicted, dead, block[0].version)
+
+
+def _fill(cells: list[int], statistics: list[LayerStatistic], into: FloatArray) -> None:
+    found = LayerStatistic.side_by_side(statistics).summaries()
+    edge = 0
+    for cell, statistic in zip(cells, statistics, strict=True):
+        layers = len(statistic.layers)
+        for row, summary in enumerate(SUMMARIES):
+            into[row, cell, :layers] = found[summary][edge : edge + layers]
+        edge += layers
 
 
 def _predict(network: Network, log_input: float, into: FloatArray) -> None:
