@@ -235,6 +235,8 @@ def test_missing_packages_are_named() -> None:
 
 
 def test_import_brings_none_of_them() -> None:
-    code = "import sys, varprop; print({'xarray', 'zarr', 'dask', 'distributed'} & set(sys.modules))"
+    code = (
+        "import sys, varprop; print({'xarray', 'zarr', 'dask', 'distributed'} & set(sys.modules))"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"

@@ -174,9 +174,7 @@ def simulate(
 
 @cli.command(short_help="Simulate a grid of parameters.")
 @sweep_options
-def sweep(
-    store: str, resume: bool, threads: int | None, dask: str | None, **options: Any
-) -> None:
+def sweep(store: str, resume: bool, threads: int | None, dask: str | None, **options: Any) -> None:
     """Simulate every combination of parameters, into a Zarr store.
 
     Numbers may be lists, 1,2,5, or ranges, 0.5:3:26 (first, last, how many);

@@ -287,7 +287,8 @@ class LayerStatistic:
     @cached_property
     def _never_zero(self) -> npt.NDArray[np.bool_]:
         """Layers in which no value is 0: they need no mask, which is many times faster."""
-        return (self._log > -np.inf).all(axis=0)
+        whole: npt.NDArray[np.bool_] = np.all(self._log > -np.inf, axis=0)
+        return whole
 
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:

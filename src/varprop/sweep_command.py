@@ -12,7 +12,7 @@ import numpy as np
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[Any]):
     """One number; some, "1,2,5"; or evenly spaced ones, "0.5:3:26"."""
 
     name = "numbers"
@@ -20,9 +20,7 @@ class Numbers(click.ParamType):
     def __init__(self, kind: type[int] | type[float]) -> None:
         self.kind = kind
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """A number, or a list of them for an axis."""
         try:
             if ":" in value:
@@ -61,7 +59,7 @@ def sweep_options(command: Command) -> Command:
             click.option("--store", type=click.Path(), required=True, help="Folder of results."),
             click.option("--resume", is_flag=True, help="Go on with the sweep in --store."),
             click.option("--threads", type=int, help="Threads; with --dask, of each worker."),
-            click.option("--dask", metavar="ADDRESS", help="Let this Dask scheduler's workers do it."),
+            click.option("--dask", metavar="ADDRESS", help="Scheduler of Dask workers to use."),
         )
     ):  # fmt: skip
         command = option(command)
@@ -101,7 +99,9 @@ def stored_parameters(store: str) -> dict[str, Any]:
     definition = read_definition(store)
     found = {**definition["parameters"], "trials": definition["trials"]}
     acts = found.get("act")
-    if "x" in found or any(isinstance(a, dict) for a in (acts if isinstance(acts, list) else [acts])):
+    if "x" in found or any(
+        isinstance(a, dict) for a in (acts if isinstance(acts, list) else [acts])
+    ):
         raise ValueError(
             f"the sweep in {store!r} has an input or an activation that only Python knows: "
             "call varprop.sweep with the same arguments again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -68,8 +68,8 @@ got 'dask'
             pool.shutdown(cancel_futures=True)
         return
     each = 1 if threads is None else resolve_threads(threads)
-    client = getattr(executor, "client", executor)  # that of a Dask executor
-    if type(client).__module__.startswith("distributed."):
+    if type(executor).__module__.startswith("distributed."):
+        client = getattr(executor, "_client", executor)  # that of `client.get_executor()`
         # Not pure: Dask would compare the arguments of all tasks to find equal ones.
         yield client.get_executor(pure=False), each, lambda: _trouble(client)
     elif isinstance(executor, Executor):
@@ -86,7 +86,7 @@ def run_all(
     function: Callable[[Task], Result],
     tasks: Iterator[Task],
     trouble: Callable[[], str] = str,
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """Run tasks, a bounded number at a time, and give results as they come.
 
     However many tasks there are, only those that wait or run are in memory.
@@ -130,8 +130,11 @@ def run_all(
                 yield waiting.pop(future), future.result()
     except BrokenExecutor as error:
         raise RuntimeError(f"a worker process died: {error}") from error
-    except CancelledError as error:
-        raise RuntimeError(trouble() or "the executor cancelled the work") from error
+    except (Exception, CancelledError) as error:
+        # Whatever it is that comes of a dead executor, this is what lies behind it.
+        if text := trouble():
+            raise RuntimeError(text) from error
+        raise
     finally:
         for future in waiting:
             future.cancel()

@@ -159,7 +159,9 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     found = []
     for name in dict.fromkeys((*flat[0], *flat[1])):
         texts = [_short(d[name]) if name in d else "not given" for d in flat]
-        if name != "parameters" and (texts[0] != texts[1] or flat[0].get(name) != flat[1].get(name)):
+        if name != "parameters" and (
+            texts[0] != texts[1] or flat[0].get(name) != flat[1].get(name)
+        ):
             found.append(f"{name}: {texts[0]} here, {texts[1]} in the store")
     return found
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +121,7 @@ class Plan:
                 start, cost = block, 0.0
             if parts > 1:
                 edges = np.linspace(0, trials, parts + 1).round().astype(int).tolist()
-                for first, stop in zip(edges[:-1], edges[1:], strict=True):
+                for first, stop in pairwise(edges):
                     yield Piece(range(block, block + 1), first, stop)
                 start = block + 1
             else:

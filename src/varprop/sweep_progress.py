@@ -16,8 +16,8 @@ def shown_progress(wish: Progress, done: int, pieces: int) -> Iterator[Callable[
     Parameters
     ----------
     wish : bool, callable or None
-        True: a bar; None: a bar in a terminal or notebook; a callable gets (done, pieces), at once and
-        after each piece.
+        True: a bar; None: a bar in a terminal or notebook; a callable gets (done, pieces), at
+        once and after each piece.
     done, pieces : int
         Where it starts, and where it ends.
 

@@ -23,8 +23,8 @@ import numpy as np
 from .propagation import Propagation
 from .storage import load
 from .sweep_extra import require
-from .sweep_pieces import Piece, Plan
 from .sweep_grid import differences
+from .sweep_pieces import Piece, Plan
 from .sweep_template import ARRAYS, DEFINITION, write_template
 from .sweep_work import SUMMARIES, Sums
 
@@ -153,9 +153,13 @@ class Store:
         """What is stored, labelled; read when used if it lies on disk."""
         import xarray
 
+        # Without Dask's chunks: a cluster's workers may not see this folder.
+        stored: xarray.Dataset
         if self.path is not None:
-            return xarray.open_zarr(self.path, chunks={})
-        return xarray.open_zarr(self._group.store, chunks=None).load()
+            stored = xarray.open_zarr(self.path, chunks=None)
+        else:
+            stored = xarray.open_zarr(self._group.store, chunks=None).load()
+        return stored
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:

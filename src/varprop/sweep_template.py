@@ -53,7 +53,7 @@ def template(plan: Plan) -> xarray.Dataset:
     for name, (_, meaning) in ARRAYS.items():
         dims = dimensions(plan, name)
         fill = 0 if name == "trials" else np.nan
-        empty = dask.array.full(
+        empty = dask.array.full(  # type: ignore[no-untyped-call]
             tuple(lengths[d] for d in dims), fill, dtype=np.int64 if name == "trials" else float,
             chunks=chunks(plan, name),
         )  # fmt: skip

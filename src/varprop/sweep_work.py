@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,9 @@ def summed_up(block: Sequence[Propagation], depth: int) -> Sums:
         deep = [(i, statistic) for i, statistic in measured if block[i].network.depth > 1]
         for group in (deep, *([pair] for pair in measured if pair not in deep)):
             if group:
-                _fill([i for i, _ in group], [statistic for _, statistic in group],
-                      summaries[:, at])
+                _fill(
+                    [i for i, _ in group], [statistic for _, statistic in group], summaries[:, at]
+                )
     for i, propagation in enumerate(block):
         layers = np.arange(1, propagation.network.depth + 1)
         died = propagation.died[propagation.died > 0, np.newaxis]
@@ -182,7 +184,7 @@ def _predict(network: Network, log_input: float, into: FloatArray) -> None:
         return
     for at, quantity in enumerate(QUANTITIES):
         if quantity.prediction:
-            log = _or_none(lambda name=quantity.prediction: getattr(prediction, name))
+            log = _or_none(partial(getattr, prediction, quantity.prediction))
             if log is not None:
                 into[at, : network.depth] = log
 
