@@ -153,7 +153,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     Examples
     --------
     >>> differences({"trials": 5, "parameters": {}}, {"trials": 6, "parameters": {"seed": 1}})
-    ['seed: not given here, 1 in the store', 'trials: 5 here, 6 in the store']
+    ['trials: 5 here, 6 in the store', 'seed: not given here, 1 in the store']
     """
     flat = [{**d.get("parameters", {}), **d} for d in (ours, theirs)]
     found = []
