@@ -16,6 +16,7 @@ from ._core.build_info import VERSION as __version__
 from .activation import Activation, activations
 from .architecture import Norm, Residual
 from .network import Network
+from .phase import PhaseDiagram, phase_diagram
 from .propagation import Propagation
 from .scheme import Scheme, schemes
 from .simulate import simulate
@@ -28,12 +29,14 @@ __all__ = [
     "LayerStatistic",
     "Network",
     "Norm",
+    "PhaseDiagram",
     "Propagation",
     "Residual",
     "Scheme",
     "__version__",
     "activations",
     "load",
+    "phase_diagram",
     "schemes",
     "simulate",
     "sweep",

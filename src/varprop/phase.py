@@ -1,7 +1,8 @@
 """Phase diagrams: variance and growth of gradients over (sigma_w, sigma_b), with theory's edge.
 
-Growth is that of ln g from one layer to the layer below, on its way back through the second half
-of the layers, where transients of the input are over: ln chi_1 in the limit of width and depth.
+Growth is ln of the mean over networks of g in the middle layer over g in the last one, per layer:
+on the way back through the second half of the layers, where transients of the input are over. It
+is ln chi_1 in the limit of width and depth.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from .network import ActivationSpec, Network
 from .simulate import MAX_TRIAL, _whole, simulate
+from .statistic import LayerStatistic
 from .sweep_executors import run_all, workers
 from .sweep_grid import Grid
 from .sweep_progress import Progress, shown_progress
@@ -46,7 +48,7 @@ class PhaseDiagram:
     log_variance, log_variance_stderr : array
         Mean over networks of ln K of the last layer.
     growth, growth_stderr : array
-        Mean over networks of the growth of ln g per layer.
+        ln of the mean growth of g, per layer.
     predicted_growth : array
         The same in the theory of infinite width.
     trials : integer array
@@ -74,7 +76,8 @@ class PhaseDiagram:
         Returns
         -------
         edge, stderr : array, shape (sigma_b,)
-            Interpolated linearly between two cells; nan where growth has one sign.
+            Interpolated linearly between two cells, so no better than their distance allows; nan
+            where growth has one sign.
 
         Examples
         --------
@@ -148,8 +151,10 @@ def phase_diagram(
 
     Notes
     -----
-    Mean logarithms are measured: at width n their growth lies about 1/n below ln chi_1. The trials
-    of a cell depend on what was measured in it alone, so the numbers are the same for any executor.
+    All cells draw from the same seed: their errors go together, and neighbours are compared more
+    exactly than each alone. How many networks a cell gets depends on what was measured in it
+    alone, so the numbers are the same for any executor. At great depth over width a mean rests on
+    few networks, and so does its standard error.
 
     Examples
     --------
@@ -170,6 +175,7 @@ def phase_diagram(
         grid.run(cell)
     logs: list[FloatArray] = [np.empty((2, 0)) for _ in range(grid.size)]
     wanted = dict.fromkeys(range(grid.size), _FIRST)
+    layers = depth - 1 - depth // 2
     with (
         workers(executor, grid.size, threads) as (pool, each, trouble),
         shown_progress(progress, 0, grid.size) as update,
@@ -178,11 +184,16 @@ def phase_diagram(
             items = _items(grid, logs, wanted, each)
             for (cell, _), more in run_all(pool, _measure, items, trouble):
                 logs[cell] = np.concatenate([logs[cell], more], axis=1)
-            wanted = _wanted(logs, stderr, most)
+            errors = [_mean_growth(log[1], layers)[1] / stderr for log in logs]
+            wanted = {
+                cell: number
+                for cell, (log, ratio) in enumerate(zip(logs, errors, strict=True))
+                if (number := _more(log.shape[1], ratio, most)) > log.shape[1]
+            }
             update(grid.size - len(wanted))
     shape = grid.shape
-    mean = np.array([log.mean(axis=1) for log in logs])
-    error = np.array([_errors(log) for log in logs])
+    mean = np.array([[log[0].mean(), _mean_growth(log[1], layers)[0]] for log in logs])
+    error = np.array([[_stderr(log[0]), _mean_growth(log[1], layers)[1]] for log in logs])
     networks = (
         Network(depth, width, act=act, sigma_w=w, sigma_b=b) for b, w in product(rows, columns)
     )
@@ -219,7 +230,7 @@ def _items(
 
 
 def _measure(item: Item) -> FloatArray:
-    """ln K of the last layer and growth of ln g per layer, (2, trials)."""
+    """ln K of the last layer, and ln of the growth of g, (2, trials)."""
     propagation = simulate(**item[1])
     gradient = propagation.gradient.log.filled(-np.inf)
     variance = propagation.variance.log.filled(-np.inf)[:, -1]
@@ -231,32 +242,36 @@ def _measure(item: Item) -> FloatArray:
 
 
 def _growth(log_gradient: FloatArray) -> Any:
-    """Of ln g per layer, through the second half of the layers."""
-    layers = log_gradient.shape[-1]
-    middle = layers // 2
+    """Of ln g through the second half of the layers."""
+    middle = log_gradient.shape[-1] // 2
     with np.errstate(invalid="ignore"):  # the difference of two logarithms of 0
-        return (log_gradient[..., middle] - log_gradient[..., -1]) / (layers - 1 - middle)
+        return log_gradient[..., middle] - log_gradient[..., -1]
 
 
-def _errors(logs: FloatArray) -> Any:
-    return logs.std(axis=1, ddof=1) / math.sqrt(logs.shape[1])
+def _stderr(values: FloatArray) -> float:
+    return float(values.std(ddof=1)) / math.sqrt(values.size)
 
 
-def _wanted(logs: Sequence[FloatArray], stderr: float, most: int) -> dict[int, int]:
-    """How many trials in all the cells shall have that are not good enough yet."""
-    wanted = {}
-    for cell, log in enumerate(logs):
-        there, ratio = log.shape[1], _errors(log)[1] / stderr
-        if ratio > 1 and there < most:
-            needed = math.ceil(there * min(float(ratio) ** 2, _MOST_AT_ONCE))
-            wanted[cell] = min(most, max(needed, there + 1))
-    return wanted
+def _mean_growth(logs: FloatArray, layers: int) -> tuple[float, float]:
+    """ln of a mean, per layer, and its standard error."""
+    statistic = LayerStatistic("growth", logs[:, np.newaxis])
+    log = float(statistic.log_of_mean[0])
+    relative = math.exp(float(statistic.log_of_stderr.filled(-np.inf)[0]) - log)
+    return log / layers, relative / layers
+
+
+def _more(there: int, ratio: float, most: int) -> int:
+    """How many networks a cell shall have whose standard error is `ratio` times too large."""
+    if ratio <= 1:
+        return there
+    return min(most, max(there + 1, math.ceil(there * min(ratio**2, _MOST_AT_ONCE))))
 
 
 def _predicted(network: Network) -> float:
     from .theory import predict
 
-    return float(_growth(predict(network).log_gradient))
+    layers = network.depth - 1 - network.depth // 2
+    return float(_growth(predict(network).log_gradient)) / layers
 
 
 def predicted_edge(diagram: PhaseDiagram) -> FloatArray:

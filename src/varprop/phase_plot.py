@@ -21,7 +21,7 @@ def plot_phases(diagram: PhaseDiagram) -> Figure:
     """Draw growth of gradients and variance over (sigma_w, sigma_b).
 
     Over the first lie the measured edge of chaos, theory's, and the curves on which a gradient
-    changes e-fold within 3, 10 and 30 layers.
+    changes e-fold within 3, 10 and 30 layers, by these numbers.
 
     Examples
     --------
@@ -35,15 +35,16 @@ def plot_phases(diagram: PhaseDiagram) -> Figure:
     figure = new_figure(4.4)
     left, right = figure.subplots(1, 2, sharey=True)
     most = float(np.abs(diagram.growth).max())
-    _map(left, diagram, diagram.growth, "growth of ln g per layer", cmap="RdBu_r", vmin=-most,
+    _map(left, diagram, diagram.growth, "growth of g per layer, ln", cmap="RdBu_r", vmin=-most,
          vmax=most)  # fmt: skip
     _map(right, diagram, diagram.log_variance, "ln K of the last layer", cmap="viridis")
     if min(diagram.growth.shape) > 1:
-        scale = 1 / np.maximum(np.abs(diagram.predicted_growth), 1e-12)
+        levels = [-1 / scale for scale in _SCALES] + [1 / scale for scale in reversed(_SCALES)]
         lines = left.contour(
-            diagram.sigma_w, diagram.sigma_b, scale, levels=_SCALES, colors=GREY, linewidths=0.8
-        )
-        left.clabel(lines, fmt=lambda level: f"{level:g} layers", fontsize=7)
+            diagram.sigma_w, diagram.sigma_b, diagram.predicted_growth, levels=levels,
+            colors=GREY, linewidths=0.8, linestyles="solid",
+        )  # fmt: skip
+        left.clabel(lines, fmt=lambda level: f"{abs(1 / level):.0f}", fontsize=7)
     measured, error = diagram.edge()
     left.errorbar(
         measured, diagram.sigma_b, xerr=error, fmt="o", markersize=3.5, color=VERMILION,
@@ -55,7 +56,7 @@ def plot_phases(diagram: PhaseDiagram) -> Figure:
             label="edge, theory",
         )  # fmt: skip
     left.set_ylabel(r"$\sigma_b$", fontsize=12)
-    legend(left, loc="upper left")
+    legend(left, loc="lower right")
     left.set_title(
         f"{diagram.act}, depth {diagram.depth}, width {diagram.width}", loc="left", fontsize=11
     )

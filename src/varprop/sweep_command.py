@@ -1,4 +1,4 @@
-"""The command ``varprop sweep``: its options, and what is made of them."""
+"""``varprop sweep`` and ``varprop phase``: their options, and what is made of them."""
 
 from __future__ import annotations
 
@@ -129,3 +129,46 @@ def run(store: str, threads: int | None, dask: str | None, arguments: dict[str, 
         f"{int(dataset['trials'].max())} networks each, {dataset.sizes['layer']} layers\n"
         f"xarray.open_zarr({store!r}) opens it"
     )
+
+
+def phase_options(command: Command) -> Command:
+    """Add the options of a phase diagram."""
+    real = Numbers(float)
+    for option in reversed(
+        (
+            click.option("--act", default="tanh", show_default=True, help="Activation."),
+            click.option("--sigma-w", type=real, default="0.5:3:26", show_default=True,
+                         help="Ascending; first, last, how many."),
+            click.option("--sigma-b", type=real, default="0:1:11", show_default=True,
+                         help="The same."),
+            click.option("--depth", type=int, default=50, show_default=True, help="Layers."),
+            click.option("--width", type=int, default=1000, show_default=True, help="Units."),
+            click.option("--stderr", type=float, default=0.005, show_default=True,
+                         help="Standard error of the growth per layer to reach."),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                         help="Seed."),
+            click.option("--threads", type=int, help="Threads.  [default: all cores]"),
+            click.option("-o", "--output", type=click.Path(dir_okay=False), required=True,
+                         help="Figure (.png, .svg, .pdf)."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def draw_phases(output: str, options: dict[str, Any]) -> str:
+    """Measure, draw, and say where the edge is."""
+    from . import phase_diagram
+    from .figure import save_figure
+    from .phase import predicted_edge
+    from .text import text_table
+
+    for name in ("sigma_w", "sigma_b"):
+        options[name] = np.atleast_1d(options[name])
+    diagram = phase_diagram(**options)
+    save_figure(diagram.plot(), output)
+    body = [
+        ["none" if np.isnan(v) else f"{v:.4g}" for v in row]
+        for row in zip(diagram.sigma_b, *diagram.edge(), predicted_edge(diagram), strict=True)
+    ]
+    return text_table(["sigma_b", "edge: sigma_w", "+-", "theory"], body)
