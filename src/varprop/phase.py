@@ -31,7 +31,7 @@ __all__ = ["PhaseDiagram", "phase_diagram"]
 FloatArray = npt.NDArray[np.float64]
 Item = tuple[int, dict[str, Any]]
 
-_FIRST = 8  # networks of each cell before anything is known of its spread
+_FIRST = 16  # networks of each cell before anything is known of its spread
 _MOST_AT_ONCE = 4  # by how much a round may multiply the networks of a cell
 
 
@@ -136,7 +136,7 @@ def phase_diagram(
     stderr : float, default 0.005
         Standard error of the growth per layer to be reached in every cell.
     most_trials : int, default 1000
-        Where a cell stops all the same, 8 or more.
+        Where a cell stops all the same, 16 or more.
     seed, executor, threads, progress
         As for `sweep`; progress counts cells that have reached their error.
 
@@ -154,7 +154,7 @@ def phase_diagram(
     All cells draw from the same seed: their errors go together, and neighbours are compared more
     exactly than each alone. How many networks a cell gets depends on what was measured in it
     alone, so the numbers are the same for any executor. At great depth over width a mean rests on
-    few networks, and so does its standard error.
+    few networks, and so does its standard error; so it does in a cell that had only 16 networks.
 
     Examples
     --------
