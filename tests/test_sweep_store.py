@@ -94,6 +94,19 @@ def test_a_complete_sweep_is_not_computed_again(
     assert varprop.sweep(**GRID, store=tmp_path / "a.zarr").identical(first)
 
 
+def test_what_is_missing_everywhere_is_stored_as_missing(tmp_path: Path) -> None:
+    """One network has no standard error, and a jump no gradient: whole chunks of nan."""
+    arguments = {"act": "sign", "sigma_w": [1.0, 2.0], "depth": 3, "width": 9, "trials": 1}
+    first = varprop.sweep(**arguments, store=tmp_path / "a.zarr").load()
+    assert np.isnan(first["stderr"]).all()
+    seen: list[int] = []
+    again = varprop.sweep(
+        **arguments, store=tmp_path / "a.zarr", progress=lambda done, _: seen.append(done)
+    )
+    assert seen == [1]
+    assert again.identical(first)
+
+
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """Nothing that was reported as stored is lost, nothing stored is computed again."""
     store, moment = tmp_path / "a.zarr", random.Random(1)
