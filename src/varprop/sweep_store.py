@@ -166,12 +166,8 @@ class Store:
         import zarr
 
         # A chunk that is not there means "not computed", so those full of nan are written too.
-        every = {"write_empty_chunks": True}
-        store = self._group.store
-        return {
-            name: zarr.open_array(store, path=name, mode="r+", zarr_format=3, config=every)  # type: ignore[arg-type]
-            for name in ARRAYS
-        }
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            return {name: self._group[name] for name in ARRAYS}  # type: ignore[misc]
 
     def _create(self, path: Path) -> None:
         """Make an empty store, whole or not at all."""
