@@ -55,6 +55,12 @@ class PhaseDiagram:
         Networks of each cell.
     depth, width, seed : int
         What was simulated.
+
+    Examples
+    --------
+    >>> found = phase_diagram("tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1], depth=9, width=50)
+    >>> isinstance(found, PhaseDiagram), found.growth.shape
+    (True, (1, 2))
     """
 
     act: str
