@@ -160,8 +160,9 @@ class LayerStatistic:
         """Mean over trials of ln of the non-zero absolute values; masked if there are none."""
         whole = self._never_zero
         result = np.empty(whole.shape)
-        result[whole] = np.ascontiguousarray(self._log[:, whole]).mean(axis=0)
-        result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
+        result[whole] = self._without_zeros.mean(axis=0)
+        if not whole.all():
+            result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
         return _masked(result)
 
     @property
@@ -170,8 +171,10 @@ class LayerStatistic:
         self._need_two_trials()
         whole = self._never_zero
         result = np.full(whole.shape, -np.inf)
-        logs = np.ascontiguousarray(self._log[:, whole])
+        logs = self._without_zeros
         result[whole] = logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
+        if whole.all():
+            return _masked(result)
         count = np.ma.count(self.log, axis=0)
         some = (count >= 2) & ~whole
         spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
@@ -289,6 +292,11 @@ class LayerStatistic:
         """Layers in which no value is 0: they need no mask, which is many times faster."""
         whole: npt.NDArray[np.bool_] = np.all(self._log > -np.inf, axis=0)
         return whole
+
+    @property
+    def _without_zeros(self) -> FloatArray:
+        whole = self._never_zero
+        return self._log if whole.all() else np.ascontiguousarray(self._log[:, whole])
 
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:

@@ -167,11 +167,11 @@ def summed_up(block: Sequence[Propagation], depth: int) -> Sums:
 
 def _fill(cells: list[int], statistics: list[LayerStatistic], into: FloatArray) -> None:
     found = LayerStatistic.side_by_side(statistics).summaries()
+    stacked = np.stack([found[summary] for summary in SUMMARIES])
     edge = 0
     for cell, statistic in zip(cells, statistics, strict=True):
         layers = len(statistic.layers)
-        for row, summary in enumerate(SUMMARIES):
-            into[row, cell, :layers] = found[summary][edge : edge + layers]
+        into[:, cell, :layers] = stacked[:, edge : edge + layers]
         edge += layers
 
 
