@@ -8,7 +8,7 @@ SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
 BUILD := --config-settings=build-dir=build/$(shell $(PYTHON) -c 'import sys, platform; \
 	print(sys.implementation.cache_tag + "-" + platform.machine())')
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test verify lint bench clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# What takes too long for every change: a sweep is killed 20 times.
+verify: test
+	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

@@ -17,11 +17,13 @@ from .activation import Activation, activations
 from .architecture import Norm, Residual
 from .histogram import Histogram
 from .network import Network
+from .phase import PhaseDiagram, phase_diagram
 from .propagation import Propagation
 from .scheme import Scheme, schemes
 from .simulate import simulate
 from .statistic import LayerStatistic
 from .storage import load
+from .sweep import sweep
 
 __all__ = [
     "Activation",
@@ -30,6 +32,7 @@ __all__ = [
     "LayerStatistic",
     "Network",
     "Norm",
+    "PhaseDiagram",
     "Propagation",
     "RandomMatrix",
     "Residual",
@@ -37,8 +40,10 @@ __all__ = [
     "__version__",
     "activations",
     "load",
+    "phase_diagram",
     "schemes",
     "simulate",
+    "sweep",
 ]
 
 # Rooms that bring SymPy, SciPy, Matplotlib or PyTorch with them: loaded when first asked for.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import network_options, network_parts, run_options
+from .sweep_command import phase_options, sweep_options
 
 if TYPE_CHECKING:
     from .propagation import Propagation
@@ -189,6 +190,47 @@ def simulate(
         click.echo(str(result))
         if comparison is not None:
             click.echo(f"\n{comparison}")
+
+
+@cli.command(short_help="Simulate a grid of parameters.")
+@sweep_options
+def sweep(store: str, resume: bool, threads: int | None, dask: str | None, **options: Any) -> None:
+    """Simulate every combination of parameters, into a Zarr store.
+
+    Numbers may be lists, 1,2,5, or ranges, 0.5:3:26 (first, last, how many);
+    --act and --scheme may be given several times. A sweep that was stopped,
+    whatever stopped it, goes on with --resume. Needs an extra:
+    pip install "varprop[sweep]".
+
+    \b
+    Examples:
+      varprop sweep --act tanh --sigma-w 0.5:3:26 --sigma-b 0:1:11 --depth 50 \\
+        --trials 20 --store tanh.zarr
+      varprop sweep --store tanh.zarr --resume
+    """
+    from . import sweep_command as room
+
+    click.echo(room.run(store, threads, dask, room.parameters(options, store, resume)))
+
+
+@cli.command(short_help="Draw where gradients grow and where they fade.")
+@phase_options
+def phase(output: str, **options: Any) -> None:
+    """Measure growth of gradients and variance over sigma_w and sigma_b, and draw both.
+
+    Networks go where they are needed to reach --stderr in every cell. Theory's edge
+    of chaos lies over the figure.
+
+    \b
+    Examples:
+      varprop phase --act tanh -o phase.png
+      varprop phase --act gelu --sigma-w 1:2:41 --sigma-b 0:1:21 -o gelu.pdf
+    """
+    from . import sweep_command as room
+
+    _check_outputs(output, None)
+    click.echo(room.draw_phases(output, options))
+    _wrote(output)
 
 
 @cli.command(short_help="Derive a result and write it up.")

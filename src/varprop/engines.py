@@ -125,8 +125,7 @@ class Run:
         values = np.empty((self.statistics, trials, network.depth))
         died = np.zeros(trials, dtype=np.int64)
         plan = plan_of(network, self.seed, self.saturated_below)
-        done, total = 0.0, float(self._cost.sum()) * trials
-        total *= 1 + _BACK * self.backward
+        done, total = 0.0, self.cost * trials
         for start in range(0, trials, self._batch):
             batch = slice(start, min(start + self._batch, trials))
             size = batch.stop - batch.start
@@ -210,10 +209,16 @@ class Run:
         return tuple(log_mean_square(one) for one in self.x)
 
     @property
+    def cost(self) -> float:
+        """What one trial costs, the way back included, in numbers drawn."""
+        return float(self._cost.sum()) * (1 + _BACK * self.backward)
+
+    @property
     def _cost(self) -> FloatArray:
         """Numbers to draw in each layer of one trial."""
         sizes = np.array(self.network.widths, dtype=np.float64)
-        return sizes[:-1] * sizes[1:] if self.engine == "dense" else np.maximum(sizes[1:], 64.0)
+        drawn = sizes[:-1] * sizes[1:]
+        return np.maximum(sizes[1:], 64.0) if self.engine == "matrix-free" else drawn
 
     @property
     def _batch(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +79,29 @@ class LayerStatistic:
             log = np.log(np.abs(values))
         return cls(name, log, sign=np.sign(values), values=values, missing=missing)
 
+    @classmethod
+    def side_by_side(cls, statistics: Sequence[LayerStatistic]) -> LayerStatistic:
+        """Put the layers of several statistics of as many trials beside each other.
+
+        Summaries of many networks cost one pass this way. All must be of one kind: with signs, of
+        plain values, or neither.
+
+        Examples
+        --------
+        >>> a = LayerStatistic.of_values("zero", np.array([[0.25], [0.75]]))
+        >>> LayerStatistic.side_by_side([a, a]).mean
+        array([0.5, 0.5])
+        """
+        if len(statistics) == 1:
+            return statistics[0]
+
+        def joined(name: str) -> FloatArray | None:
+            parts = [getattr(statistic, name) for statistic in statistics]
+            return None if parts[0] is None else np.concatenate(parts, axis=1)
+
+        log = np.concatenate([statistic._log for statistic in statistics], axis=1)
+        return cls(statistics[0].name, log, sign=joined("_sign"), values=joined("_values"))
+
     def __repr__(self) -> str:
         trials, *between, layers = self._log.shape
         each = "".join(f"{size} x " for size in between)
@@ -151,17 +175,27 @@ class LayerStatistic:
     @property
     def log_mean(self) -> np.ma.MaskedArray:
         """Mean over trials of ln of the non-zero absolute values; masked if there are none."""
-        return _masked(np.ma.mean(self.log, axis=0).filled(-np.inf))
+        whole = self._never_zero
+        result = np.empty(whole.shape)
+        result[whole] = self._without_zeros.mean(axis=0)
+        if not whole.all():
+            result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
+        return _masked(result)
 
     @property
     def log_stderr(self) -> np.ma.MaskedArray:
         """Standard error of `log_mean`; masked where fewer than two values are not 0."""
         self._need_two_trials()
+        whole = self._never_zero
+        result = np.full(whole.shape, -np.inf)
+        logs = self._without_zeros
+        result[whole] = logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
+        if whole.all():
+            return _masked(result)
         count = np.ma.count(self.log, axis=0)
-        enough = count >= 2
-        spread = np.ma.std(self.log[:, enough], axis=0, ddof=1).filled(0.0)
-        result = np.full(count.shape, -np.inf)
-        result[enough] = spread / np.sqrt(count[enough])
+        some = (count >= 2) & ~whole
+        spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
+        result[some] = spread / np.sqrt(count[some])
         return _masked(result)
 
     @property
@@ -208,6 +242,40 @@ class LayerStatistic:
 
     def _fewer_than(self, least: int) -> npt.NDArray[np.bool_] | None:
         return None if self._missing is None else self._counts < least
+
+    def summaries(self) -> dict[str, FloatArray]:
+        """All summaries as plain arrays, (layers,), for files that can't be asked twice.
+
+        Returns
+        -------
+        dict
+            mean, stderr, log_mean, log_stderr, log_median, log_of_mean and log_of_stderr, the same
+            numbers as the properties. -inf is ln 0; nan is where there is none: a mean or standard
+            error outside float64's range (its ``log_of_...`` is there), the standard error of one
+            trial, log_mean where all values are 0.
+
+        Examples
+        --------
+        >>> s = LayerStatistic("variance", np.array([[0.0, -3000.0], [0.0, -1000.0]])).summaries()
+        >>> s["mean"], s["log_mean"], s["log_of_mean"].round(3)
+        (array([ 1., nan]), array([    0., -2000.]), array([    0.   , -1000.693]))
+        """
+        mean = self._mean()
+        found = {
+            "mean": _missing_beyond(*mean),
+            "log_mean": self.log_mean.filled(np.nan),
+            "log_median": _logarithm(*self._quantile(0.5)),
+            "log_of_mean": _logarithm(*mean),
+        }
+        if len(self._log) < 2:
+            none = np.full(self._log.shape[1], np.nan)
+            return found | {"stderr": none, "log_stderr": none, "log_of_stderr": none}
+        stderr = self._stderr()
+        return found | {
+            "stderr": _missing_beyond(*stderr),
+            "log_stderr": self.log_stderr.filled(np.nan),
+            "log_of_stderr": _logarithm(*stderr),
+        }
 
     # Results are pairs (factor, shift), standing for factor * exp(shift).
 
@@ -271,13 +339,27 @@ class LayerStatistic:
         order = np.lexsort(keys, axis=0)
         return np.take_along_axis(self._log, order, 0), np.take_along_axis(sign, order, 0)
 
+    @cached_property
+    def _never_zero(self) -> npt.NDArray[np.bool_]:
+        """Layers in which no value is 0 or missing: they need no mask, which is many times faster."""
+        there = self._log > -np.inf
+        if self._missing is not None:
+            there &= ~self._missing
+        whole: npt.NDArray[np.bool_] = np.all(there, axis=0)
+        return whole
+
+    @property
+    def _without_zeros(self) -> FloatArray:
+        whole = self._never_zero
+        return self._log if whole.all() else np.ascontiguousarray(self._log[:, whole])
+
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:
             raise ValueError("one trial has no standard error; use trials >= 2")
 
     def _representable(self, factor: FloatArray, shift: FloatArray) -> FloatArray:
         log = _logarithm(factor, shift)
-        bad = (log > -np.inf) & ((log < LOWEST_LOG) | (log > HIGHEST_LOG))
+        bad = _beyond(log)
         if bad.any():
             column = int(np.argmax(bad.reshape(-1, bad.shape[-1]).any(axis=0)))
             example = float(log[..., column][bad[..., column]].ravel()[0])
@@ -286,9 +368,14 @@ class LayerStatistic:
                 f"exp({LOWEST_LOG:g}) to exp({HIGHEST_LOG:g}); use .log, .log_mean or "
                 ".log_quantile(p), which hold natural logarithms"
             )
-        # In two halves: exp(shift) alone may overflow although the product does not.
-        half = np.exp(np.where(log == -np.inf, 0.0, shift) / 2)
-        return factor * half * half
+        return _product(factor, np.where(log == -np.inf, 0.0, shift))
+
+
+def _missing_beyond(factor: FloatArray, shift: FloatArray) -> FloatArray:
+    """Values of factor exp(shift), nan where float64 can't hold them."""
+    log = _logarithm(factor, shift)
+    bad = _beyond(log)
+    return np.where(bad, np.nan, _product(factor, np.where(bad | (log == -np.inf), 0.0, shift)))
 
 
 def _taken(array: FloatArray, index: npt.NDArray[np.intp], shape: tuple[int, ...]) -> FloatArray:

@@ -1,0 +1,71 @@
+"""The figure of a phase diagram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .figure import BLACK, GREY, VERMILION, legend, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .phase import FloatArray, PhaseDiagram
+
+_SCALES = (3.0, 10.0, 30.0)  # layers
+
+
+def plot_phases(diagram: PhaseDiagram) -> Figure:
+    """Draw growth of gradients and variance over (sigma_w, sigma_b).
+
+    Over the first lie the measured edge of chaos, theory's, and the curves on which a gradient
+    changes e-fold within 3, 10 and 30 layers, by these numbers.
+
+    Examples
+    --------
+    >>> from varprop.phase import phase_diagram
+    >>> found = phase_diagram("tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1, 0.2], depth=9, width=50)
+    >>> [axes.get_xlabel() for axes in plot_phases(found).axes[:2]]
+    ['$\\\\sigma_w$', '$\\\\sigma_w$']
+    """
+    from .phase import predicted_edge
+
+    figure = new_figure(4.4)
+    left, right = figure.subplots(1, 2, sharey=True)
+    most = float(np.abs(diagram.growth).max())
+    _map(left, diagram, diagram.growth, "growth of g per layer, ln", cmap="RdBu_r", vmin=-most,
+         vmax=most)  # fmt: skip
+    _map(right, diagram, diagram.log_variance, "ln K of the last layer", cmap="viridis")
+    if min(diagram.growth.shape) > 1:
+        levels = [-1 / scale for scale in _SCALES] + [1 / scale for scale in reversed(_SCALES)]
+        lines = left.contour(
+            diagram.sigma_w, diagram.sigma_b, diagram.predicted_growth, levels=levels,
+            colors=GREY, linewidths=0.8, linestyles="solid",
+        )  # fmt: skip
+        left.clabel(lines, fmt=lambda level: f"{abs(1 / level):.0f}", fontsize=7)
+    measured, error = diagram.edge()
+    left.errorbar(
+        measured, diagram.sigma_b, xerr=error, fmt="o", markersize=3.5, color=VERMILION,
+        markeredgecolor="white", markeredgewidth=0.4, label="edge, simulated",
+    )  # fmt: skip
+    for axes in (left, right):
+        axes.plot(
+            predicted_edge(diagram), diagram.sigma_b, color=BLACK, linewidth=1.6,
+            label="edge, theory",
+        )  # fmt: skip
+    left.set_ylabel(r"$\sigma_b$", fontsize=12)
+    legend(left, loc="lower right")
+    left.set_title(
+        f"{diagram.act}, depth {diagram.depth}, width {diagram.width}", loc="left", fontsize=11
+    )
+    return figure
+
+
+def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **colours: Any) -> None:
+    mesh = axes.pcolormesh(diagram.sigma_w, diagram.sigma_b, values, shading="nearest", **colours)
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9)
+    axes.set_xlabel(r"$\sigma_w$", fontsize=12)

@@ -1,0 +1,174 @@
+"""``varprop sweep`` and ``varprop phase``: their options, and what is made of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Numbers(click.ParamType[Any]):
+    """One number; some, "1,2,5"; or evenly spaced ones, "0.5:3:26"."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A number, or a list of them for an axis."""
+        try:
+            if ":" in value:
+                first, last, count = value.split(":")
+                spaced = np.linspace(float(first), float(last), int(count)).tolist()
+                if self.kind is int and any(number != int(number) for number in spaced):
+                    self.fail(f"{value!r} gives {spaced}, which are not whole numbers", param, ctx)
+                return [self.kind(number) for number in spaced]
+            if "," in value:
+                return [self.kind(part) for part in value.split(",")]
+            return self.kind(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no number, no list such as 1,2,5 and no range "
+                "such as 0.5:3:26 (first, last, how many)",
+                param, ctx,
+            )  # fmt: skip
+
+
+def sweep_options(command: Command) -> Command:
+    """Add the options of a sweep."""
+    whole, real = Numbers(int), Numbers(float)
+    engines = click.Choice(["auto", "matrix-free", "dense", "reference"])
+    for option in reversed(
+        (
+            click.option("--depth", type=whole, help="Layers."),
+            click.option("--width", type=whole, help="Units in every layer.  [default: 1000]"),
+            click.option("--act", multiple=True, help="Activation.  [default: relu]"),
+            click.option("--scheme", multiple=True, help="Initialisation.  [default: he]"),
+            click.option("--sigma-w", type=real, help="Var W = sigma_w^2/fan_in; no --scheme."),
+            click.option("--sigma-b", type=real, help="Standard deviation of the biases."),
+            click.option("--seed", type=whole, help="Seed.  [default: 0]"),
+            click.option("--trials", type=click.IntRange(min=1), help="Networks.  [default: 100]"),
+            click.option("--engine", type=engines, help="[default: auto]"),
+            click.option("--backward/--no-backward", default=None, help="Measure gradients too."),
+            click.option("--store", type=click.Path(), required=True, help="Folder of results."),
+            click.option("--resume", is_flag=True, help="Go on with the sweep in --store."),
+            click.option("--threads", type=int, help="Threads; with --dask, of each worker."),
+            click.option("--dask", metavar="ADDRESS", help="Scheduler of Dask workers to use."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def parameters(options: Mapping[str, Any], store: str, resume: bool) -> dict[str, Any]:
+    """Arguments of `sweep` from the options given, or from the store.
+
+    Raises
+    ------
+    click.UsageError
+        For options that don't go together.
+    ValueError
+        When a store can't be resumed, or is there although nothing should be resumed.
+    """
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if resume:
+        if given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise click.UsageError(f"--resume takes everything from the store; leave out {names}")
+        return stored_parameters(store)
+    if os.path.exists(store):
+        raise ValueError(f"{store!r} is there already: --resume goes on with it")
+    if "depth" not in given:
+        raise click.UsageError("--depth is missing")
+    for name in ("act", "scheme"):
+        if name in given:
+            given[name] = list(given[name]) if len(given[name]) > 1 else given[name][0]
+    return given
+
+
+def stored_parameters(store: str) -> dict[str, Any]:
+    """Arguments of `sweep` that made a store."""
+    from .sweep_store import read_definition
+
+    definition = read_definition(store)
+    found = {**definition["parameters"], "trials": definition["trials"]}
+    acts = found.get("act")
+    if "x" in found or any(
+        isinstance(a, dict) for a in (acts if isinstance(acts, list) else [acts])
+    ):
+        raise ValueError(
+            f"the sweep in {store!r} has an input or an activation that only Python knows: "
+            "call varprop.sweep with the same arguments again"
+        )
+    return found
+
+
+def run(store: str, threads: int | None, dask: str | None, arguments: dict[str, Any]) -> str:
+    """Sweep, and say what there is now."""
+    from . import sweep
+
+    if dask is None:
+        dataset = sweep(store=store, threads=threads, **arguments)
+    else:
+        from .sweep_extra import require
+
+        require("distributed")
+        from distributed import Client
+
+        with Client(dask, timeout="10s") as client:  # type: ignore[no-untyped-call]
+            dataset = sweep(store=store, threads=threads, executor=client, **arguments)
+    sizes = [f"{name} {size}" for name, size in dataset["trials"].sizes.items()]
+    return (
+        f"{dataset['trials'].size} cells ({' x '.join(map(str, sizes)) or 'no axes'}), "
+        f"{int(dataset['trials'].max())} networks each, {dataset.sizes['layer']} layers\n"
+        f"xarray.open_zarr({store!r}) opens it"
+    )
+
+
+def phase_options(command: Command) -> Command:
+    """Add the options of a phase diagram."""
+    real = Numbers(float)
+    for option in reversed(
+        (
+            click.option("--act", default="tanh", show_default=True, help="Activation."),
+            click.option("--sigma-w", type=real, default="0.5:3:26", show_default=True,
+                         help="Ascending; first, last, how many."),
+            click.option("--sigma-b", type=real, default="0:1:11", show_default=True,
+                         help="The same."),
+            click.option("--depth", type=int, default=50, show_default=True, help="Layers."),
+            click.option("--width", type=int, default=1000, show_default=True, help="Units."),
+            click.option("--stderr", type=float, default=0.005, show_default=True,
+                         help="Standard error of the growth per layer to reach."),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                         help="Seed."),
+            click.option("--threads", type=int, help="Threads.  [default: all cores]"),
+            click.option("-o", "--output", type=click.Path(dir_okay=False), required=True,
+                         help="Figure (.png, .svg, .pdf)."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def draw_phases(output: str, options: dict[str, Any]) -> str:
+    """Measure, draw, and say where the edge is."""
+    from . import phase_diagram
+    from .figure import save_figure
+    from .phase import predicted_edge
+    from .text import text_table
+
+    for name in ("sigma_w", "sigma_b"):
+        options[name] = np.atleast_1d(options[name])
+    diagram = phase_diagram(**options)
+    save_figure(diagram.plot(), output)
+    body = [
+        ["none" if np.isnan(v) else f"{v:.4g}" for v in row]
+        for row in zip(diagram.sigma_b, *diagram.edge(), predicted_edge(diagram), strict=True)
+    ]
+    return text_table(["sigma_b", "edge: sigma_w", "+-", "theory"], body)

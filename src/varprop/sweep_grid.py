@@ -1,0 +1,227 @@
+"""The grid of a sweep: which parameters vary, what each cell is, and how a store knows it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from ._core.build_info import VERSION
+from .activation import Activation
+from .engines import Run
+from .propagation import input_label
+from .scheme import Scheme
+from .simulate import prepare, simulate
+
+FORMAT = 1  # of the store
+_NETWORK_PARTS = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b")
+# What a sweep says itself, or what makes no difference to the numbers.
+_NOT_SWEPT = ("network", "trials", "first_trial", "threads", "progress")
+
+Label = str | int | float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter that varies: what is given to `simulate`, and how the axis is labelled."""
+
+    name: str
+    values: tuple[Any, ...]
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All cells of a sweep, numbered as NumPy numbers the elements of an array of this shape.
+
+    Parameters
+    ----------
+    fixed : dict
+        Parameters of `simulate` that are the same in all cells.
+    axes : tuple of Axis
+        Those that vary, the last the fastest.
+    trials : int
+        Networks of each cell.
+
+    Examples
+    --------
+    >>> grid = Grid.of({"depth": 3, "act": "tanh", "sigma_w": [1.0, 1.5]}, trials=10)
+    >>> grid.shape, grid.arguments(1)
+    ((2,), {'depth': 3, 'act': 'tanh', 'sigma_w': 1.5, 'trials': 10})
+    """
+
+    fixed: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+    trials: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any], trials: int) -> Grid:
+        """Sort the parameters into axes and fixed ones.
+
+        Raises
+        ------
+        TypeError
+            For a parameter that `simulate` does not have.
+        ValueError
+            For an axis that is empty, or has a value twice.
+        """
+        known = [name for name in inspect.signature(simulate).parameters if name not in _NOT_SWEPT]
+        fixed, axes = {}, []
+        for name, value in parameters.items():
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+                raise TypeError(f"sweep has no parameter {name!r}{hint}")
+            values = _axis_values(name, value)
+            if values is not None:
+                axes.append(_axis(name, values))
+            elif value is not None:
+                fixed[name] = value
+        return cls(fixed, tuple(axes), trials)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return tuple(len(axis.values) for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return math.prod(self.shape)
+
+    def arguments(self, cell: int) -> dict[str, Any]:
+        """What `simulate` is called with in a cell."""
+        places = np.unravel_index(cell, self.shape) if self.axes else ()
+        chosen = {a.name: a.values[i] for a, i in zip(self.axes, places, strict=True)}
+        return {**self.fixed, **chosen, "trials": self.trials}
+
+    def describe(self, cell: int) -> str:
+        """Where a cell is, for messages."""
+        places = np.unravel_index(cell, self.shape) if self.axes else ()
+        pairs = zip(self.axes, places, strict=True)
+        return ", ".join(f"{a.name}={a.labels[i]!r}" for a, i in pairs) or "the only cell"
+
+    def run(self, cell: int) -> Run:
+        """The run of a cell, checked.
+
+        Raises
+        ------
+        ValueError, TypeError, NotImplementedError
+            As `simulate`, with the cell named.
+        """
+        arguments = self.arguments(cell)
+        parts = {name: arguments.pop(name, None) for name in _NETWORK_PARTS}
+        signature = inspect.signature(prepare).parameters
+        for name, parameter in inspect.signature(simulate).parameters.items():
+            if name in signature and name not in ("network", *arguments):
+                arguments[name] = parameter.default
+        arguments["threads"] = 1
+        try:
+            return prepare(None, parts, **arguments)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise type(error)(f"{self.describe(cell)}: {error}" if self.axes else str(error)) from (
+                None
+            )
+
+    def definition(self) -> dict[str, Any]:
+        """Everything that decides the numbers, as plain JSON.
+
+        Examples
+        --------
+        >>> Grid.of({"depth": 3, "act": ["tanh"]}, trials=10).definition()["parameters"]
+        {'depth': 3, 'act': ['tanh']}
+        """
+        plain = {name: _plain(name, value) for name, value in self.fixed.items()}
+        plain |= {axis.name: [_plain(axis.name, v) for v in axis.values] for axis in self.axes}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "parameters": plain,
+            "axes": [axis.name for axis in self.axes],
+            "trials": self.trials,
+        }
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Say where two definitions differ, with both values.
+
+    Examples
+    --------
+    >>> differences({"trials": 5, "parameters": {}}, {"trials": 6, "parameters": {"seed": 1}})
+    ['trials: 5 here, 6 in the store', 'seed: not given here, 1 in the store']
+    """
+    flat = [{**d.get("parameters", {}), **d} for d in (ours, theirs)]
+    found = []
+    for name in dict.fromkeys((*flat[0], *flat[1])):
+        texts = [_short(d[name]) if name in d else "not given" for d in flat]
+        if name != "parameters" and (
+            texts[0] != texts[1] or flat[0].get(name) != flat[1].get(name)
+        ):
+            found.append(f"{name}: {texts[0]} here, {texts[1]} in the store")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:120]} ... {text[-60:]}"
+
+
+def _axis_values(name: str, value: Any) -> tuple[Any, ...] | None:
+    """The values along an axis; None for a single one."""
+    if isinstance(value, np.ndarray) and value.ndim == 1 and name != "x":
+        return tuple(value.tolist())
+    if name == "x" or not isinstance(value, list | tuple | range):
+        return None
+    if name == "widths" and not all(isinstance(v, list | tuple | range) for v in value):
+        return None
+    if name == "act" and len(value) == 2 and all(_callable(v) for v in value):
+        return None
+    return tuple(value)
+
+
+def _callable(value: Any) -> bool:
+    return callable(value) and not isinstance(value, Activation)
+
+
+def _axis(name: str, values: tuple[Any, ...]) -> Axis:
+    if not values:
+        raise ValueError(f"{name} is an empty list: an axis needs a value or more")
+    labels = [_label(name, value) for value in values]
+    if any(isinstance(label, str) for label in labels):
+        labels = [str(label) for label in labels]
+    twice = [label for label in labels if labels.count(label) > 1] if len(labels) < 1000 else []
+    if twice or len(set(labels)) < len(labels):
+        raise ValueError(f"{name} has a value twice{f': {twice[0]!r}' if twice else ''}")
+    return Axis(name, values, tuple(labels))
+
+
+def _label(name: str, value: Any) -> Label:
+    plain = _plain(name, value)
+    if isinstance(plain, dict):
+        return f"{plain['callable']} ({plain['fingerprint'][:8]})"
+    if isinstance(plain, list):
+        return ",".join(str(part) for part in plain)
+    return plain if isinstance(plain, int | float) and not isinstance(plain, bool) else str(plain)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as JSON has it; what can be, such that `sweep` takes it back."""
+    if name == "x":
+        return input_label(np.asarray(value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if name == "act" and not isinstance(value, str | list):
+        act = Activation.parse(value)
+        if act.formula is None:
+            return {"callable": act.name, "fingerprint": act.fingerprint}
+        return str(act)
+    if isinstance(value, Scheme):
+        return str(value)
+    if isinstance(value, list | tuple | range | np.ndarray):
+        return [_plain(name, part) for part in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else repr(value)
