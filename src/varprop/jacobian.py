@@ -10,11 +10,11 @@ import numpy.typing as npt
 from ._core import kernels, transcript
 from ._core.plan import PlanHolder
 from ._operator import FloatArray, RealOperator, real_array
+from .arguments import whole
 from .engines import MATRIX_FREE_LAWS, log_mean_square
 from .network import Network
 from .plans import plan_of
 from .random_matrix import RandomMatrix
-from .arguments import whole
 from .simulate import MAX_SEED, MAX_TRIAL
 
 _BLOCK = 4096  # biases that share a stream

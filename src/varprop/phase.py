@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import whole
 from .network import ActivationSpec, Network
-from .simulate import MAX_TRIAL, _whole, simulate
+from .simulate import MAX_TRIAL, simulate
 from .statistic import LayerStatistic
 from .sweep_executors import run_all, workers
 from .sweep_grid import Grid
@@ -171,8 +172,8 @@ def phase_diagram(
     columns, rows = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
     if not (isinstance(stderr, float | int) and 0 < stderr < math.inf):
         raise ValueError(f"stderr must be a number above 0, got {stderr!r}")
-    most = _whole("most_trials", most_trials, _FIRST, MAX_TRIAL)
-    _whole("depth", depth, 4, 2**31)
+    most = whole("most_trials", most_trials, _FIRST, MAX_TRIAL)
+    whole("depth", depth, 4, 2**31)
     fixed = {"act": act, "depth": depth, "width": width, "seed": seed, "backward": True}
     axes = {"sigma_b": rows.tolist(), "sigma_w": columns.tolist()}
     grid = Grid.of(axes, _FIRST)

@@ -10,9 +10,9 @@ import numpy as np
 from ._core import transcript
 from ._operator import FloatArray, RealOperator
 from ._revealed import Revealed, Vectors, padded
+from .arguments import whole
 from .network import MAX_WIDTH
 from .resources import require_memory, resolve_threads
-from .arguments import whole
 from .simulate import MAX_SEED
 
 LAWS = ("gaussian", "haar")

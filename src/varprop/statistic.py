@@ -341,7 +341,7 @@ class LayerStatistic:
 
     @cached_property
     def _never_zero(self) -> npt.NDArray[np.bool_]:
-        """Layers in which no value is 0 or missing: they need no mask, which is many times faster."""
+        """Layers in which no value is 0 or missing: without a mask they are many times faster."""
         there = self._log > -np.inf
         if self._missing is not None:
             there &= ~self._missing
@@ -369,6 +369,16 @@ class LayerStatistic:
                 ".log_quantile(p), which hold natural logarithms"
             )
         return _product(factor, np.where(log == -np.inf, 0.0, shift))
+
+
+def _product(factor: FloatArray, shift: FloatArray) -> FloatArray:
+    # In two halves: exp(shift) alone may overflow although the product does not.
+    half = np.exp(shift / 2)
+    return factor * half * half
+
+
+def _beyond(log: FloatArray) -> npt.NDArray[np.bool_]:
+    return (log > -np.inf) & ((log < LOWEST_LOG) | (log > HIGHEST_LOG))
 
 
 def _missing_beyond(factor: FloatArray, shift: FloatArray) -> FloatArray:

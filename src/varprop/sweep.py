@@ -8,8 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ._core.build_info import VERSION
+from .arguments import whole
 from .propagation import Propagation
-from .simulate import MAX_TRIAL, _whole
+from .simulate import MAX_TRIAL
 from .sweep_executors import run_all, workers
 from .sweep_extra import require
 from .sweep_grid import Grid
@@ -94,7 +95,7 @@ def sweep(
     True
     """
     require("xarray", "zarr", "dask")
-    count = _whole("trials", trials, 1, MAX_TRIAL)
+    count = whole("trials", trials, 1, MAX_TRIAL)
     plan = Plan.of(Grid.of(parameters, count))
     from .sweep_store import Store
 

@@ -161,7 +161,8 @@ def summed_up(block: Sequence[Propagation], depth: int) -> Sums:
         layers = np.arange(1, propagation.network.depth + 1)
         died = propagation.died[propagation.died > 0, np.newaxis]
         dead[i, : len(layers)] = (died <= layers).sum(axis=0)
-        _predict(propagation.network, propagation.input_mean_square_log, predicted[:, i])
+        first = float(np.ravel(propagation.input_mean_square_log)[0])
+        _predict(propagation.network, first, predicted[:, i])
     return Sums(summaries, predicted, dead, block[0].version)
 
 
