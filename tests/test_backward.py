@@ -98,7 +98,7 @@ def test_finite_differences_confirm_the_reference(act, law):
     for layer in range(4):
         rng = reference._generator(run, 7, layer)
         fan_in, units = net.widths[layer : layer + 2]
-        w = reference._weights(law, rng, units, fan_in)
+        w = reference._weights(net.scheme, rng, units, fan_in)
         weights.append(w * net.sigma_w[layer])
         biases.append(net.bias_std[layer] * reference._unit_law("normal", rng, units))
     v = reference._generator(run, 7, 4).standard_normal(3)

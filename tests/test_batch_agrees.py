@@ -62,6 +62,17 @@ CASES: dict[str, dict[str, Any]] = {
         "act": ["tanh", "relu", "x+sin(x)", "gelu"],
         "scheme": ["he", "orthogonal(1.3)", "lecun", "he"], "correlation": 0.5,
     },
+    "drawn, a pair": {
+        "act": "tanh", "scheme": "uniform, 2/fan_in", "correlation": 0.5, "sigma_b": 0.3,
+    },
+    "drawn, three inputs, skips, LayerNorm": {
+        "act": "gelu", "scheme": "rademacher, 3/fan_in", "widths": (5, 3, 3, 3, 3), "x": X,
+        "residual": Residual(0.8, 0.7), "norm": "layer", "tangents": 2, "cotangents": 2,
+    },
+    "drawn beside orthogonal, dropout, RMSNorm": {
+        "act": "tanh", "scheme": ["torch", "orthogonal(1.3)", "sparse(0.5)", "he"],
+        "dropout": 0.8, "norm": Norm("rms", "post"), "correlation": 0.5, "tangents": 1,
+    },
 }  # fmt: skip
 LOGS = (
     "log_preactivation", "log_activation", "log_variance", "log_gradient", "log_sum_gradient",
@@ -106,7 +117,7 @@ def worst(one: Propagation, other: Propagation) -> float:
 
 @pytest.mark.parametrize("name", CASES)
 def test_law_is_that_of_drawn_matrices(name: str) -> None:
-    fast = run(CASES[name], "matrix-free", 20_000, 61)
+    fast = run(CASES[name], "auto", 20_000, 61)
     drawn = run(CASES[name], "reference", 1500, 61)
     share.check(name, worst(fast, drawn))
 

@@ -40,8 +40,6 @@ def choose_engine(network: Network, engine: str) -> str:
     ------
     ValueError
         For an unknown name, or an engine that can't do this law of the weights.
-    NotImplementedError
-        For architectures that no engine simulates yet.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}")
@@ -63,6 +61,26 @@ def choose_engine(network: Network, engine: str) -> str:
     return engine
 
 
+def why_engine(network: Network, wish: str) -> str:
+    """Why this engine, in words.
+
+    Examples
+    --------
+    >>> why_engine(Network(2, scheme="torch"), "auto")
+    'uniform weights are not rotation-invariant, so each of the n^2 of a layer is drawn'
+    """
+    if wish != "auto":
+        return "asked for"
+    drawn = [law for law in network.distributions if law not in MATRIX_FREE_LAWS]
+    if not drawn:
+        laws = " and ".join(network.distributions)
+        return f"{laws} weights are rotation-invariant, so a layer costs n numbers, not n^2"
+    return (
+        f"{' and '.join(drawn)} weights are not rotation-invariant, so each of the n^2 of a layer "
+        "is drawn"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One run of an engine: everything but the network's numbers."""
@@ -79,6 +97,7 @@ class Run:
     log_gap: float | None = None  # of the pair x, ln(1 - c) with all digits: see `pairs.pair`
     cotangents: int | FloatArray = 1  # how many random ones, or given, (cotangents, n_L)
     tangents: int = 0
+    why: str = "asked for"  # this engine
     histogram: int | FloatArray | None = None  # automatic bins, or the edges of fixed ones
 
     @property
@@ -322,8 +341,8 @@ def trouble_back(act: Activation, status: int, layer: int) -> str:
     )
 
 
-def provenance() -> dict[str, Any]:
-    """Where a result came from, beyond what decides its numbers."""
+def machine() -> dict[str, str]:
+    """Versions and instruction set."""
     from ._core import SIMD
 
     return {"numpy": np.__version__, "simd": SIMD}

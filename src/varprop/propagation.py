@@ -168,6 +168,11 @@ class Propagation(Measured):
         """The result of one input alone."""
         return self.input(number)
 
+    @property
+    def why_engine(self) -> str:
+        """Why this engine ran, in words."""
+        return self.provenance.get("why_engine", "")
+
     def __repr__(self) -> str:
         return (
             f"<Propagation: {counted(self.trials, 'trial')} of {self.network!r}, "

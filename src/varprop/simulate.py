@@ -13,7 +13,7 @@ from . import arguments
 from ._core.build_info import VERSION
 from .architecture import Norm, Residual
 from .arguments import whole
-from .engines import Run, choose_engine, provenance
+from .engines import Run, choose_engine, machine, why_engine
 from .histogram import ARRAYS, EDGES, Histogram
 from .network import ActivationSpec, Network
 from .propagation import Propagation, input_label
@@ -99,8 +99,9 @@ def simulate(
         numbers do not depend on it.
     engine : {"auto", "matrix-free", "dense", "reference"}
         "matrix-free" (normal and orthogonal weights, the default for them) costs n numbers a
-        layer; "dense" (all but orthogonal) draws all n^2 weights; "reference" is plain NumPy.
-        All three are exact; they draw different networks.
+        layer; "dense" (every law but orthogonal) draws all n^2 weights; "reference" is plain
+        NumPy. All three are exact; they draw different networks. The result's `why_engine` says
+        why "auto" chose the one it did.
     saturated_below : float, default 0.05
         A unit counts as saturated where |φ′| is at most this fraction of sup |φ′| (where that is
         infinite: where φ′ is 0).
@@ -129,9 +130,6 @@ def simulate(
     ------
     ValueError, TypeError
         For a bad argument, before any work starts.
-    NotImplementedError
-        For what the dense engine can't do yet: several inputs or cotangents, tangents,
-        histograms, architectures.
     MemoryError
         When the result would not fit into memory.
     OverflowError
@@ -248,6 +246,7 @@ def prepare(
     return Run(
         network=net,
         engine=choose_engine(net, engine),
+        why=why_engine(net, engine),
         x=signals,
         first_trial=first,
         trials=count,
@@ -284,7 +283,7 @@ def as_propagation(run: Run, rows: Rows, histogram: Histogram | None = None) -> 
         input_label=input_label(run.x, run.log_gap),
         saturated_below=run.saturated_below,
         version=VERSION,
-        provenance=provenance(),
+        provenance=machine() | {"why_engine": run.why},
         cotangent_label="random"
         if isinstance(run.cotangents, int)
         else input_label(run.cotangents),

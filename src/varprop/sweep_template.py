@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engines import provenance
+from .engines import machine
 from .sweep_pieces import Plan
 from .sweep_work import QUANTITIES
 
@@ -61,7 +61,7 @@ def template(plan: Plan) -> xarray.Dataset:
     labels: dict[str, Any] = {axis.name: _labels(axis.labels) for axis in grid.axes}
     labels["quantity"] = _labels([quantity.name for quantity in QUANTITIES])
     labels["layer"] = np.arange(1, plan.depth + 1)
-    facts = {"software": f"varprop {grid.definition()['version']}"} | provenance()
+    facts = {"software": f"varprop {grid.definition()['version']}"} | machine()
     attributes = {DEFINITION: json.dumps(grid.definition(), allow_nan=False), **facts}
     return xarray.Dataset(variables, coords=labels, attrs=attributes)
 
