@@ -15,6 +15,11 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python $(SOURCES)
 	@echo "Installing varprop and what it needs into $(VENV) (compiles the engines: a minute or two)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) .
+	@touch $@
+
+$(VENV)/testable: $(VENV)/installed
+	@echo "Installing what the tests need (PyTorch among it: some minutes the first time)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[test]"
 	@touch $@
 
@@ -36,7 +41,7 @@ demo: $(VENV)/installed
 	@echo "  standard-input.varprop  the numbers; varprop.load reads them"
 	@echo "  relu.md                 where ReLU's factor of 2 comes from, derived step by step"
 
-test: $(VENV)/installed
+test: $(VENV)/testable
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # What takes too long for every change: a sweep is killed 20 times.
