@@ -18,7 +18,8 @@ def same_algorithm(depth: int, width: int, trials: int) -> dict[str, FloatArray]
     Layer l is z = sqrt(K) g with g normal. Its weights, given that, take a gradient d to
     h (z.d)/|h|^2 + (r - h (h.r)/|h|^2) |d| sigma/sqrt(n), r normal, h the activations below.
     """
-    rng, fresh = np.random.default_rng(1), np.random.default_rng(2)
+    # SFC64 is the fastest of NumPy's generators
+    rng, fresh = (np.random.Generator(np.random.SFC64(seed)) for seed in (1, 2))
     g, h, r, d = np.empty((4, trials, width))
     active = np.empty((trials, width), dtype=bool)
     names = ("log_k", "log_q", "log_a", "mean", "zero", "log_g")
@@ -59,7 +60,7 @@ def same_algorithm(depth: int, width: int, trials: int) -> dict[str, FloatArray]
 
 def g_of(state: dict[str, object], room: FloatArray) -> FloatArray:
     """The normals drawn where the generator stood."""
-    bits = np.random.PCG64()
+    bits = np.random.SFC64()
     bits.state = state
     np.random.Generator(bits).standard_normal(out=room)
     return room
