@@ -9,24 +9,17 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import numpy as np
+from turns import TURNS, measure, peak_memory, ratio, say, seconds
 
 import varprop
 from varprop._core import SIMD, kernels
 from varprop.resources import resolve_threads
 
-TURNS = 7
 DEPTH, WIDTH = 200, 1000
 THREADS = min(2, resolve_threads(-1))
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def run(act: str = "relu", threads: int = THREADS, **more: object) -> Callable[[], object]:
@@ -90,42 +83,10 @@ def _reference() -> None:
     varprop.reference.simulate(depth=DEPTH // 4, width=WIDTH, trials=1)
 
 
-def measure(contenders: dict[str, tuple[Callable[[], object], float]]) -> dict[str, list[float]]:
-    """Seconds per unit of work, every contender once in every turn."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for work, _ in contenders.values():
-        work()
-    for _ in range(TURNS):
-        for name, (work, units) in contenders.items():
-            times[name].append(seconds(work) / units)
-    return times
-
-
-def ratio(over: list[float], under: list[float]) -> str:
-    each = [a / b for a, b in zip(over, under, strict=True)]
-    return f"{statistics.median(each):10,.2f}  ({min(each):,.2f} to {max(each):,.2f})"
-
-
-def say(what: str, figure: str, goal: str) -> None:
-    print(f"{what:<47}{figure:<34}{goal}", flush=True)
-
-
-def peak_memory(code: str) -> float:
-    """Peak of a fresh process that runs `code`, over that of one that just imports, in MB."""
-    peaks = []
-    for body in ("pass", code):
-        script = f"import varprop, resource\n{body}\n" + (
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-        )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-        peaks.append(int(done.stdout))
-    return (peaks[1] - peaks[0]) / (1024 if sys.platform != "darwin" else 2**20)
-
-
 def main() -> None:
     print(f"varprop {varprop.__version__}, {SIMD}, NumPy {np.__version__}, {THREADS} threads")
     print(f"depth {DEPTH}, width {WIDTH}; median of {TURNS} turns (smallest to largest)\n")
-    print(f"{'ratio':<47}{'measured':<34}goal")
+    print(f"{'ratio':<55}{'measured':<34}goal")
     t = measure(PER_TRIAL)
     reference, limit = t["reference (NumPy, drawn matrices)"], t["filling its normals, 1 thread"]
     for name in ("relu", "tanh", "gelu"):

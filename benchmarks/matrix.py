@@ -6,23 +6,15 @@ smallest and largest value.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
+from turns import measure, ratio, say
 
 from varprop import Jacobian, Network, RandomMatrix
 
-TURNS = 7
 SIZE = 4000
 QUERIES = 32
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def drawn(size: int) -> Callable[[], object]:
@@ -50,45 +42,29 @@ def both_ways(width: int) -> Callable[[], object]:
     return work
 
 
-def measure(contenders: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Seconds of each contender, every one once in every turn."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for work in contenders.values():
-        work()
-    for _ in range(TURNS):
-        for name, work in contenders.items():
-            times[name].append(seconds(work))
-    return times
-
-
-def ratio(over: list[float], under: list[float], factor: float = 1.0) -> str:
-    each = [factor * a / b for a, b in zip(over, under, strict=True)]
-    return f"{statistics.median(each):10,.2f}  ({min(each):,.2f} to {max(each):,.2f})"
-
-
 def main() -> None:
     print(f"{'ratio':<55}{'measured':<34}goal")
     t = measure(
         {
-            "drawn": drawn(SIZE),
-            "gaussian": first(SIZE),
-            "haar": first(SIZE, "haar"),
-            "several": several(SIZE, QUERIES),
-            "twice": several(SIZE, 2 * QUERIES),
-            "wide": first(100 * SIZE),
-            "Jacobian": both_ways(SIZE),
+            "drawn": (drawn(SIZE), 1),
+            "gaussian": (first(SIZE), 1),
+            "haar": (first(SIZE, "haar"), 1),
+            "several": (several(SIZE, QUERIES), 1),
+            "twice": (several(SIZE, 2 * QUERIES), 1),
+            "wide": (first(100 * SIZE), 100),
+            "drawn, each of 5": (drawn(SIZE), 1 / 5),
+            "Jacobian": (both_ways(SIZE), 1),
         }
     )
-    lines = [
-        (f"NumPy, drawn {SIZE} x {SIZE} / first query", "drawn", "gaussian", 1.0, "200"),
-        ("the same, Haar", "drawn", "haar", 1.0, ""),
-        (f"NumPy, drawn / {QUERIES} queries", "drawn", "several", 1.0, "10"),
-        (f"{2 * QUERIES} queries / {QUERIES} queries", "twice", "several", 1.0, "at most 4"),
-        ("a unit's time, width 400,000 / 4,000", "wide", "gaussian", 0.01, "at most 1.5"),
-        ("NumPy, 5 drawn / Jacobian of depth 5, both ways", "drawn", "Jacobian", 5.0, "100"),
-    ]
-    for what, over, under, factor, goal in lines:
-        print(f"{what:<55}{ratio(t[over], t[under], factor):<34}{goal}", flush=True)
+    for what, over, under, goal in (
+        (f"NumPy, drawn {SIZE} x {SIZE} / first query", "drawn", "gaussian", "200"),
+        ("the same, Haar", "drawn", "haar", ""),
+        (f"NumPy, drawn / {QUERIES} queries", "drawn", "several", "10"),
+        (f"{2 * QUERIES} queries / {QUERIES} queries", "twice", "several", "at most 4"),
+        ("a unit's time, width 400,000 / 4,000", "wide", "gaussian", "at most 1.5"),
+        ("NumPy, 5 drawn / Jacobian of depth 5, both ways", "drawn, each of 5", "Jacobian", "100"),
+    ):
+        say(what, ratio(t[over], t[under]), goal)
 
 
 if __name__ == "__main__":

@@ -3,50 +3,175 @@
 #define VP_COLUMNS_H
 #include "backward.h"
 
-/* out[j] = x_j . y for `count` columns x; n is a multiple of VP_SUM_LANES */
-static void vp_dots(const double *restrict x, int64_t stride, int count, const double *restrict y,
-                    int n, double *restrict out)
+/* Tiles of up to 4 columns of x by as many of y: what is loaded once serves all of them. How many is
+ * a constant to the compiler; it changes the speed, never the order of a sum. */
+#define VP_TILE static inline __attribute__((always_inline)) void
+#if defined(__AVX512F__)
+#define VP_ABREAST 4 /* columns of y; 16 registers hold the sums of a tile */
+#define VP_SUMS_AT_ONCE 16
+#else
+#define VP_ABREAST 2
+#define VP_SUMS_AT_ONCE 8
+#endif
+
+/* x's columns by fours, and what is left: TILE is a call that knows their number */
+#define VP_BY_FOURS(count, TILE)                                                                   \
+    do {                                                                                           \
+        int j = 0;                                                                                 \
+        for (; j + 4 <= (count); j += 4)                                                           \
+            TILE(4);                                                                               \
+        switch ((count)-j) {                                                                       \
+        case 3:                                                                                    \
+            TILE(3);                                                                               \
+            break;                                                                                 \
+        case 2:                                                                                    \
+            TILE(2);                                                                               \
+            break;                                                                                 \
+        case 1:                                                                                    \
+            TILE(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* y's columns likewise; ROWS knows their number */
+#define VP_ABREASTS(many, ROWS)                                                                    \
+    do {                                                                                           \
+        int k = 0;                                                                                 \
+        for (; k + VP_ABREAST <= (many); k += VP_ABREAST)                                          \
+            ROWS(VP_ABREAST);                                                                      \
+        for (; k + 2 <= (many); k += 2)                                                            \
+            ROWS(2);                                                                               \
+        if (k < (many))                                                                            \
+            ROWS(1);                                                                               \
+    } while (0)
+
+VP_TILE vp_dots_tile(const double *restrict x, int64_t stride, const int count,
+                     const double *restrict y, int64_t y_stride, const int many, int n,
+                     double *restrict out, int64_t pitch)
 {
-    int j = 0;
-    for (; j + 4 <= count; j += 4) {
-        vp_doubles sum[4][VP_PARTS] = {{{0}}};
-        const double *at = x + j * stride;
-        for (int i = 0; i < n; i += VP_SUM_LANES) {
-            for (int part = 0; part < VP_PARTS; part++) {
+    double lanes[4][4][VP_SUM_LANES];
+    int step = VP_PARTS; /* lanes that are summed on one way through the columns */
+    while (step > 1 && step * count * many > VP_SUMS_AT_ONCE)
+        step /= 2;
+    for (int from = 0; from < VP_PARTS; from += step) {
+        vp_doubles sum[4][4][VP_PARTS] = {{{{0}}}};
+        for (int i = from * VP_PER_REGISTER; i < n; i += VP_SUM_LANES) {
+#pragma GCC unroll 8
+            for (int part = 0; part < step; part++) {
                 const int unit = i + part * VP_PER_REGISTER;
-                const vp_doubles b = vp_load(y + unit);
-                for (int k = 0; k < 4; k++)
-                    sum[k][part] += vp_load(at + k * stride + unit) * b;
+                vp_doubles a[4];
+#pragma GCC unroll 4
+                for (int j = 0; j < count; j++)
+                    a[j] = vp_load(x + j * stride + unit);
+#pragma GCC unroll 4
+                for (int k = 0; k < many; k++) {
+                    const vp_doubles b = vp_load(y + k * y_stride + unit);
+#pragma GCC unroll 4
+                    for (int j = 0; j < count; j++)
+                        sum[k][j][part] += a[j] * b;
+                }
             }
         }
-        for (int k = 0; k < 4; k++)
-            out[j + k] = vp_fold((const double *)sum[k]);
+#pragma GCC unroll 4
+        for (int k = 0; k < many; k++)
+#pragma GCC unroll 4
+            for (int j = 0; j < count; j++)
+#pragma GCC unroll 8
+                for (int part = 0; part < step; part++)
+                    memcpy(lanes[k][j] + (from + part) * VP_PER_REGISTER, &sum[k][j][part],
+                           sizeof(vp_doubles));
     }
-    for (; j < count; j++) {
-        vp_doubles sum[VP_PARTS] = {{0}};
-        for (int i = 0; i < n; i += VP_SUM_LANES)
-            for (int part = 0; part < VP_PARTS; part++) {
-                const int unit = i + part * VP_PER_REGISTER;
-                sum[part] += vp_load(x + j * stride + unit) * vp_load(y + unit);
-            }
-        out[j] = vp_fold((const double *)sum);
-    }
+    for (int k = 0; k < many; k++)
+        for (int j = 0; j < count; j++)
+            out[k * pitch + j] = vp_fold(lanes[k][j]);
 }
 
-/* y += sum of factor_j x_j, one column after the other */
+/* out[k * count + j] = x_j . y_k; n is a multiple of VP_SUM_LANES */
+static void vp_dots(const double *restrict x, int64_t stride, int count, const double *restrict y,
+                    int64_t y_stride, int many, int n, double *restrict out)
+{
+#define VP_DOTS(columns)                                                                           \
+    vp_dots_tile(x + j * stride, stride, columns, y + k * y_stride, y_stride, rows, n,             \
+                 out + k * count + j, count)
+#define VP_DOTS_ROWS(number)                                                                       \
+    do {                                                                                           \
+        enum { rows = number };                                                                    \
+        VP_BY_FOURS(count, VP_DOTS);                                                               \
+    } while (0)
+    VP_ABREASTS(many, VP_DOTS_ROWS);
+}
+
+VP_TILE vp_add_tile(double *restrict y, int64_t y_stride, const int many,
+                    const double *restrict x, int64_t stride, const int count,
+                    const double *restrict factor, int64_t pitch, int n, double *square)
+{
+    vp_doubles sum[VP_PARTS] = {{0}};
+    double f[4][4];
+    int i = 0;
+    for (int k = 0; k < many; k++)
+        for (int j = 0; j < count; j++)
+            f[k][j] = factor[k * pitch + j];
+    for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES) {
+#pragma GCC unroll 8
+        for (int part = 0; part < VP_PARTS; part++) {
+            const int unit = i + part * VP_PER_REGISTER;
+            vp_doubles to[4];
+#pragma GCC unroll 4
+            for (int k = 0; k < many; k++)
+                to[k] = vp_load(y + k * y_stride + unit);
+#pragma GCC unroll 4
+            for (int j = 0; j < count; j++) {
+                const vp_doubles a = vp_load(x + j * stride + unit);
+#pragma GCC unroll 4
+                for (int k = 0; k < many; k++)
+                    to[k] += f[k][j] * a;
+            }
+#pragma GCC unroll 4
+            for (int k = 0; k < many; k++)
+                memcpy(y + k * y_stride + unit, &to[k], sizeof to[k]);
+            if (square)
+                sum[part] += to[0] * to[0];
+        }
+    }
+    for (; i < n; i++)
+        for (int k = 0; k < many; k++)
+            for (int j = 0; j < count; j++)
+                y[k * y_stride + i] += f[k][j] * x[j * stride + i];
+    if (square)
+        *square = vp_fold((const double *)sum);
+}
+
+/* y_k += sum over j of factor[k * count + j] x_j, one column after the other */
+static void vp_add_columns_to(double *restrict y, int64_t y_stride, int many,
+                              const double *restrict x, int64_t stride, int count,
+                              const double *restrict factor, int n)
+{
+#define VP_ADD(columns)                                                                            \
+    vp_add_tile(y + k * y_stride, y_stride, rows, x + j * stride, stride, columns,                 \
+                factor + k * count + j, count, n, 0)
+#define VP_ADD_ROWS(number)                                                                        \
+    do {                                                                                           \
+        enum { rows = number };                                                                    \
+        VP_BY_FOURS(count, VP_ADD);                                                                \
+    } while (0)
+    VP_ABREASTS(many, VP_ADD_ROWS);
+}
+
+/* The same for one y */
 static void vp_add_columns(double *restrict y, const double *restrict x, int64_t stride, int count,
                            const double *restrict factor, int n)
 {
-    int j = 0;
-    for (; j + 4 <= count; j += 4) {
-        const double *at = x + j * stride, *f = factor + j;
-        for (int i = 0; i < n; i++)
-            y[i] = (((y[i] + f[0] * at[i]) + f[1] * at[stride + i]) + f[2] * at[2 * stride + i]) +
-                   f[3] * at[3 * stride + i];
-    }
-    for (; j < count; j++)
-        for (int i = 0; i < n; i++)
-            y[i] += factor[j] * x[j * stride + i];
+    vp_add_columns_to(y, 0, 1, x, stride, count, factor, n);
+}
+
+/* The same, and returns y . y; n is a multiple of VP_SUM_LANES and count at least 1 */
+static double vp_add_and_square(double *restrict y, const double *restrict x, int64_t stride,
+                                int count, const double *restrict factor, int n)
+{
+    double square;
+#define VP_ADD_SQUARE(columns)                                                                     \
+    vp_add_tile(y, 0, 1, x + j * stride, stride, columns, factor + j, 0, n, &square)
+    VP_BY_FOURS(count, VP_ADD_SQUARE);
+    return square;
 }
 
 static double vp_sum(const double *x, int n)

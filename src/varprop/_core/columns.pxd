@@ -80,26 +80,44 @@ cdef inline void total(int64_t n, Team* team, int sums, double* out) noexcept no
             out[i] += team.parts[block * sums + i]
 
 
+# Columns of x against columns of y
 cdef struct Product:
     Frame x
     int count
-    double* y
+    Frame y
+    int many
     double* factor
+
+
+cdef inline Product product(Frame x, int count, Frame y, int many, double* factor) noexcept nogil:
+    cdef Product of
+    of.x, of.count, of.y, of.many, of.factor = x, count, y, many, factor
+    return of
+
+
+cdef inline Frame columns_from(Frame frame, int64_t first) noexcept nogil:
+    frame.at += first * frame.stride
+    return frame
+
+
+cdef inline Frame one_column(double* at) noexcept nogil:
+    cdef Frame frame
+    frame.at, frame.stride = at, 0
+    return frame
 
 
 cdef inline int dots_task(void* what, int64_t block, int units, Hand* hand,
                           double* part) noexcept nogil:
     cdef Product* of = <Product*> what
-    lanes.vp_dots(of.x.at + block * BLOCK, of.x.stride, of.count, of.y + block * BLOCK,
-                  padded_to_group(units), part)
+    lanes.vp_dots(of.x.at + block * BLOCK, of.x.stride, of.count, of.y.at + block * BLOCK,
+                  of.y.stride, of.many, padded_to_group(units), part)
     return 0
 
 
 cdef inline void dots(Frame x, int count, double* y, int64_t n, Team* team,
                       double* out) noexcept nogil:
     """out[j] = x_j . y"""
-    cdef Product of
-    of.x, of.count, of.y = x, count, y
+    cdef Product of = product(x, count, one_column(y), 1, NULL)
     if count > 0:
         each_block(dots_task, &of, n, team, count)
         total(n, team, count, out)
@@ -108,31 +126,49 @@ cdef inline void dots(Frame x, int count, double* y, int64_t n, Team* team,
 cdef inline int add_task(void* what, int64_t block, int units, Hand* hand,
                          double* part) noexcept nogil:
     cdef Product* of = <Product*> what
-    lanes.vp_add_columns(of.y + block * BLOCK, of.x.at + block * BLOCK, of.x.stride, of.count,
-                         of.factor, padded_to_group(units))
+    lanes.vp_add_columns_to(of.y.at + block * BLOCK, of.y.stride, of.many,
+                            of.x.at + block * BLOCK, of.x.stride, of.count, of.factor,
+                            padded_to_group(units))
     return 0
 
 
 cdef inline void add_columns(double* y, Frame x, int count, double* factor, int64_t n,
                              Team* team) noexcept nogil:
     """y += sum of factor_j x_j"""
-    cdef Product of
-    of.x, of.count, of.y, of.factor = x, count, y, factor
+    cdef Product of = product(x, count, one_column(y), 1, factor)
     if count > 0:
         each_block(add_task, &of, n, team, 0)
+
+
+cdef inline int add_and_square_task(void* what, int64_t block, int units, Hand* hand,
+                                    double* part) noexcept nogil:
+    cdef Product* of = <Product*> what
+    part[0] = lanes.vp_add_and_square(of.y.at + block * BLOCK, of.x.at + block * BLOCK,
+                                      of.x.stride, of.count, of.factor, padded_to_group(units))
+    return 0
+
+
+cdef inline double add_and_square(double* y, Frame x, int count, double* factor, int64_t n,
+                                  Team* team) noexcept nogil:
+    """y += sum of factor_j x_j, of one column at least; returns y . y."""
+    cdef Product of = product(x, count, one_column(y), 1, factor)
+    cdef double square
+    each_block(add_and_square_task, &of, n, team, 1)
+    total(n, team, 1, &square)
+    return square
 
 
 cdef inline int sum_task(void* what, int64_t block, int units, Hand* hand,
                          double* part) noexcept nogil:
     cdef Product* of = <Product*> what
-    part[0] = lanes.vp_sum(of.y + block * BLOCK, padded_to_group(units))
+    part[0] = lanes.vp_sum(of.y.at + block * BLOCK, padded_to_group(units))
     return 0
 
 
 cdef inline double mean_of(double* y, int64_t n, Team* team) noexcept nogil:
     cdef Product of
     cdef double out
-    of.y = y
+    of.y.at = y
     each_block(sum_task, &of, n, team, 1)
     total(n, team, 1, &out)
     return out / <double> n
@@ -141,7 +177,7 @@ cdef inline double mean_of(double* y, int64_t n, Team* team) noexcept nogil:
 cdef inline int scale_task(void* what, int64_t block, int units, Hand* hand,
                            double* part) noexcept nogil:
     cdef Product* of = <Product*> what
-    cdef double* y = of.y + block * BLOCK
+    cdef double* y = of.y.at + block * BLOCK
     cdef int i
     for i in range(units):
         y[i] *= of.factor[0]
@@ -150,43 +186,70 @@ cdef inline int scale_task(void* what, int64_t block, int units, Hand* hand,
 
 cdef inline void scale(double* y, double factor, int64_t n, Team* team) noexcept nogil:
     cdef Product of
-    of.y, of.factor = y, &factor
+    of.y.at, of.factor = y, &factor
     each_block(scale_task, &of, n, team, 0)
+
+
+cdef inline void factors_of(int first, int count, const double* inverse, double* shares,
+                            double* row) noexcept nogil:
+    """Products with orthogonal columns become coordinates, added to R's, and what to take away."""
+    cdef int i
+    for i in range(count):
+        row[first + i] += inverse[first + i] * shares[i]
+        shares[i] *= -inverse[first + i] * inverse[first + i]
+
+
+cdef inline void clear_panel(Frame x, int known, int many, int count, int64_t n, double* r,
+                             const double* inverse, double* room, Team* team) noexcept nogil:
+    """Take what lies along the first `known` of `count` columns out of the next `many`."""
+    cdef Frame panel = columns_from(x, known)
+    cdef Product of
+    cdef int share = count // many  # as many sums as each block has room for
+    cdef int first = 0, k
+    while first < known:
+        of = product(columns_from(x, first), min(share, known - first), panel, many, room)
+        each_block(dots_task, &of, n, team, of.count * many)
+        total(n, team, of.count * many, room)
+        for k in range(many):
+            factors_of(first, of.count, inverse, room + k * of.count, r + (known + k) * count)
+        each_block(add_task, &of, n, team, 0)
+        first += share
 
 
 cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double* inverse,
                                double* room, double floor, Team* team) noexcept nogil:
     """x = Q R in place: column j of Q is inverse[j] x_j, R's column j at r[j * count].
 
-    Gram-Schmidt, twice where a column loses much of its length. A column that depends on those
-    before it to rounding gets R_jj = 0 and inverse 0.
+    Gram-Schmidt by panels of 4 columns, twice where a column loses much of its length. A column
+    that depends on those before it to rounding gets R_jj = 0 and inverse 0.
     """
-    cdef int i, j, turn
-    cdef double before, square, after
-    cdef Frame these
-    these.stride = 0
+    cdef int j, panel, end
+    cdef double square
+    cdef double before[4]
     memset(r, 0, count * count * sizeof(double))
-    for j in range(count):
-        dots(x, j + 1, column(x, j), n, team, room)
-        before = square = room[j]
-        for turn in range(2):
-            if j == 0 or square == 0.0:
-                break
-            for i in range(j):
-                r[j * count + i] += inverse[i] * room[i]
-                room[i] *= -inverse[i] * inverse[i]
-            add_columns(column(x, j), x, j, room, n, team)
-            these.at = column(x, j)
-            dots(these, 1, these.at, n, team, &after)
-            if turn == 1 or after >= 0.25 * square:
-                square = after
-                break
-            dots(x, j + 1, column(x, j), n, team, room)
-            square = after
-        inverse[j] = 0.0
-        if square > 1e-26 * max(before, floor):
-            r[j * count + j] = sqrt(square)
-            inverse[j] = 1.0 / sqrt(square)
+    for panel in range(0, count, 4):
+        end = min(panel + 4, count)
+        if panel > 0:
+            for j in range(panel, end):
+                dots(one_column(column(x, j)), 1, column(x, j), n, team, before + (j - panel))
+            clear_panel(x, panel, end - panel, count, n, r, inverse, room, team)
+        for j in range(panel, end):
+            dots(columns_from(x, panel), j + 1 - panel, column(x, j), n, team, room)
+            square = room[j - panel]
+            if panel == 0:
+                before[j] = square
+            if j > panel and square > 0.0:
+                factors_of(panel, j - panel, inverse, room, r + j * count)
+                square = add_and_square(column(x, j), columns_from(x, panel), j - panel, room, n,
+                                        team)
+            if j > 0 and 0.0 < square < 0.25 * before[j - panel]:
+                dots(x, j, column(x, j), n, team, room)
+                factors_of(0, j, inverse, room, r + j * count)
+                square = add_and_square(column(x, j), x, j, room, n, team)
+            inverse[j] = 0.0
+            if square > 1e-26 * max(before[j - panel], floor):
+                r[j * count + j] = sqrt(square)
+                inverse[j] = 1.0 / sqrt(square)
 
 
 cdef struct Draw:

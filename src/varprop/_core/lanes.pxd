@@ -108,8 +108,12 @@ cdef extern from "drawn.h" nogil:
     double vp_log_slope_tail(int code, double p0, double side, double log_z,
                              double* sign) noexcept
 
-    void vp_dots(const double* x, int64_t stride, int count, const double* y, int n,
-                 double* out) noexcept
+    void vp_dots(const double* x, int64_t stride, int count, const double* y, int64_t y_stride,
+                 int many, int n, double* out) noexcept
+    void vp_add_columns_to(double* y, int64_t y_stride, int many, const double* x, int64_t stride,
+                           int count, const double* factor, int n) noexcept
+    double vp_add_and_square(double* y, const double* x, int64_t stride, int count,
+                             const double* factor, int n) noexcept
     void vp_add_columns(double* y, const double* x, int64_t stride, int count,
                         const double* factor, int n) noexcept
     double vp_sum(const double*, int n) noexcept
