@@ -27,6 +27,24 @@ _NORMS = {"rms": 1, "layer": 2}
 _NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
 
 
+def bytes_needed(run: Run) -> int:
+    """Memory for the vectors of all trials that run at once, and for putting results in order."""
+    network, columns = run.network, run.inputs + run.tangents
+    back = run.inputs * run.gradients + run.tangents * run.backward
+    widest, depth = max(network.widths), network.depth
+    vectors = 4 * columns + 2 * run.inputs + 1 + (columns + 2 * back) * run.backward
+    kept = columns * (depth if run.backward else 2) * (network.residual is not None)
+    small = 8 * (columns + back) ** 2 + columns * (columns + 5) * depth * run.backward
+    at_once = 1 if _shares_layers(run, run.trials) else min(run.threads, run.trials)
+    results = 8 * run.statistics * run.trials * depth
+    return 8 * at_once * ((widest + 32) * (vectors + kept) + small) + results
+
+
+def _shares_layers(run: Run, trials: int) -> bool:
+    """Whether the threads share each layer, being more than there are trials."""
+    return trials < run.threads and max(run.network.widths[1:]) >= 2 * run.threads * _BLOCK
+
+
 def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arrays:
     """Measure `run.trials` networks: arrays named as in `Rows`, and the histogram's."""
     call = _Call(run)
@@ -81,7 +99,7 @@ class _Call:
         rows = np.empty((len(LAYER_FIELDS), size, inputs, depth))
         status = np.zeros(size, dtype=np.int32)
         stopped_at = np.zeros(size, dtype=np.int64)
-        wide = size < run.threads and max(network.widths[1:]) >= 2 * run.threads * _BLOCK
+        wide = _shares_layers(run, size)
         threads = run.threads if wide else min(run.threads, size)
         counted = self._counters(threads)
         for holder in self.holders:

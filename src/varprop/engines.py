@@ -253,18 +253,17 @@ class Run:
         signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x[0])
         return signals, np.empty((trials, self.network.depth * self.backward, room))
 
-    def require_memory(self) -> None:
-        """Raise MemoryError where the result and the vectors would not fit."""
+    def require_memory(self, vectors: int = 0) -> None:
+        """Raise MemoryError where the result and the vectors (those given, too) would not fit."""
         results = 8 * (self.statistics * self.trials + 4) * self.network.depth
-        vectors = 0
         if self.engine == "dense":
             widest = _padded(max(self.network.widths))
-            vectors = int(self._vector_bytes) * min(self._batch, self.trials)
+            vectors += int(self._vector_bytes) * min(self._batch, self.trials)
             vectors += 8 * widest * 17 * self.threads
         if self.engine == "reference":
             sizes = self.network.widths
             columns = self.inputs * (4 + self.gradients) + 4 * self.tangents
-            vectors = 16 * max(a * b for a, b in pairwise(sizes))  # a matrix, and its making
+            vectors += 16 * max(a * b for a, b in pairwise(sizes))  # a matrix, and its making
             vectors += 8 * columns * sum(sizes)
         require_memory(
             results + vectors,

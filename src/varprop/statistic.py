@@ -189,10 +189,9 @@ class LayerStatistic:
         self._need_two_trials()
         whole, trials = self._never_zero, len(self._log)
         if whole.all():
-            return _masked(self._log.std(axis=0, ddof=1) / np.sqrt(trials))
+            return _masked(_spread(self._log) / np.sqrt(trials))
         result = np.full(whole.shape, -np.inf)
-        logs = np.ascontiguousarray(self._log[:, whole])
-        result[whole] = logs.std(axis=0, ddof=1) / np.sqrt(trials)
+        result[whole] = _spread(np.ascontiguousarray(self._log[:, whole])) / np.sqrt(trials)
         count = np.ma.count(self.log, axis=0)
         some = (count >= 2) & ~whole
         spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
@@ -395,6 +394,14 @@ def _logarithm(factor: FloatArray, shift: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore"):
         magnitude = np.log(np.abs(factor))
     return np.where(factor == 0, -np.inf, magnitude + shift)
+
+
+def _spread(logs: FloatArray) -> FloatArray:
+    """Standard deviation over trials; logarithms may be so large that squares overflow."""
+    _, exponent = np.frexp(np.abs(logs).max(initial=0.0))
+    unit = 2.0 ** max(int(exponent) - 400, 0)
+    spread: FloatArray = (logs / unit).std(axis=0, ddof=1) * unit
+    return spread
 
 
 def _masked(log: FloatArray) -> np.ma.MaskedArray:

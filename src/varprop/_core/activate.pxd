@@ -51,6 +51,7 @@ cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint 
     cdef Pass of
     if count == 1:
         orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, 0.0, team)
+        memset(at.r_z + 1, 0, (c - 1) * sizeof(double))  # nothing along the tangents
     else:
         of.at, of.units = at, count
         each_block(copy_task, &of, units, team, 0)
