@@ -172,8 +172,9 @@ def test_k_is_made_of_what_lies_below(name: str) -> None:
         log_skip = 2 * np.log(abs(skip))
     made = np.logaddexp(log_b, log_w + rows.log_activation[..., :-1]) + 2 * np.log(abs(branch))
     made = np.logaddexp(made, log_skip + rows.log_preactivation[..., :-1])
-    assert np.isfinite(made).all()
-    assert rows.log_variance[..., 1:] == pytest.approx(made, rel=1e-12, abs=1e-11)
+    found, alive = rows.log_variance[..., 1:], made > -np.inf
+    assert np.array_equal(found > -np.inf, alive)
+    assert found[alive] == pytest.approx(made[alive], rel=1e-12, abs=1e-11)
 
 
 # ---- exact answers
@@ -191,9 +192,11 @@ def test_identical_inputs_stay_identical(scheme: str, extra: dict[str, Any]) -> 
         assert (p.rows.log_kernel_gap == -np.inf).all()
         assert (p.correlation.mean == 1).all()
         assert p.gap.log.mask.all()
-        for name in ("log_preactivation", "log_activation", "log_gradient"):
+        for name in ("log_preactivation", "log_activation"):
             both = getattr(p.rows, name)
             assert np.array_equal(both[:, 0], both[:, 1])
+        assert p.rows.log_gradient is not None
+        assert p.rows.log_gradient[:, 0] == pytest.approx(p.rows.log_gradient[:, 1], abs=1e-11)
 
 
 def test_opposite_inputs_of_an_odd_network_stay_opposite() -> None:
@@ -272,9 +275,9 @@ def test_logarithms_where_float64_ends() -> None:
                 assert np.isfinite(getattr(p.rows, name)).all()
             size = 2 * np.log(sigma) * (depth - 1)
             assert p.rows.log_gradient[..., 0] == pytest.approx(np.full((3, 2), size), rel=0.01)
-    with pytest.raises(OverflowError, match=r"layer 1 .* activation 'gelu' is below float64"):
-        varprop.simulate(depth=3, act=["gelu", "tanh", "tanh"], width=3, sigma_w=1e140,
-                         correlation=-1.0, seed=1)  # fmt: skip
+    with pytest.raises(OverflowError, match=r"layer 1 .* activation 'tanh' is below float64"):
+        varprop.simulate(depth=3, act=["tanh", "relu", "relu"], width=3, sigma_w=1e140,
+                         correlation=-1.0)  # fmt: skip
 
 
 def test_standard_errors_of_enormous_logarithms() -> None:
@@ -309,10 +312,10 @@ def test_standard_errors_of_enormous_logarithms() -> None:
         ({"tangents": -1}, "tangents must be from 0"),
         ({"tangents": 1, "act": "sign"}, "it has no slope"),
         ({"widths": (4, 4, 5), "residual": Residual()}, "all must have one width"),
-        ({"dropout": 0}, "dropout"),
-        ({"dropout": 1.5}, "dropout"),
-        ({"width": 1, "norm": "layer"}, "norm"),
-        ({"width": 1, "norm": "rms"}, "norm"),
+        ({"dropout": 0}, "dropout.* 0"),
+        ({"dropout": 1.5}, "dropout.* 1.5"),
+        ({"width": 1, "norm": "layer"}, "of 1 unit gives the same whatever the input"),
+        ({"width": 1, "norm": "rms"}, "needs layers of 2 units or more"),
         ({"norm": "batch"}, "norm must be"),
         ({"histogram": 7}, "even number of bins, got 7"),
         ({"histogram": [0.0, 0.0, 1.0]}, "must ascend"),
