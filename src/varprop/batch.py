@@ -28,6 +28,11 @@ _NORMS = {"rms": 1, "layer": 2}
 _NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
 
 
+def _shares_layers(run: Run, trials: int) -> bool:
+    """Whether the threads share each layer, being more than there are trials."""
+    return trials < run.threads and max(run.network.widths[1:]) >= 2 * run.threads * _BLOCK
+
+
 def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arrays:
     """Measure `run.trials` networks: arrays named as in `Rows`, and the histogram's."""
     call = _Call(run)
@@ -84,7 +89,7 @@ class _Call:
         rows = np.empty((len(LAYER_FIELDS), size, inputs, depth))
         status = np.zeros(size, dtype=np.int32)
         stopped_at = np.zeros(size, dtype=np.int64)
-        wide = size < run.threads and max(network.widths[1:]) >= 2 * run.threads * _BLOCK
+        wide = _shares_layers(run, size)
         threads = run.threads if wide else min(run.threads, size)
         counted = self._counters(threads)
         for holder in self.holders:
@@ -241,20 +246,25 @@ def memory(run: Run) -> int:
     """Bytes that the engine's vectors take, results aside."""
     columns, depth = run.inputs + run.tangents, run.network.depth
     gradients = run.inputs * run.gradients + run.tangents * run.backward
-    workers = min(run.threads, run.trials)
+    shared = _shares_layers(run, run.trials)
+    workers = 1 if shared else min(run.threads, run.trials)
     vectors = 4 * columns + 2 * run.inputs + 1 + (columns + 2 * gradients) * run.backward
     each = vectors * _frame(run) // columns
     if run.network.residual is not None or run.engine == "dense":
         step = _step(run)
         each += (step + (depth // step) * run.backward) * _frame(run)
     if run.engine == "dense":
-        each += gradients * _frame(run) // columns + 16 * max(run.network.widths)
-    each += 8 * depth * columns * (columns + 5) * run.backward
+        each += (16 if shared else 1) * gradients * _frame(run) // columns
+    each += 8 * depth * columns * (columns + 5) * run.backward + 32 * (columns + gradients) ** 2
     counters = 0
     if run.histogram is not None:
         bins = run.histogram if isinstance(run.histogram, int) else len(run.histogram)
         counters = 16 * depth * (bins + 3)
-    return workers * (each + counters + 40 * run.inputs * _BLOCK)
+    if run.engine == "dense":
+        counters += 16 * max(run.network.widths)
+    # and a second copy of the results, while they are put in order
+    results = 8 * run.statistics * run.trials * depth
+    return workers * each + run.threads * (counters + 40 * run.inputs * _BLOCK) + results
 
 
 def _columns(

@@ -189,10 +189,10 @@ def simulate(
 
         return as_propagation(run, *gathered(run, measure(run, progress)))
     if run.needs_batch:
-        from .batch import measure as measure_batch
+        from . import batch
 
         run.require_memory()
-        return as_propagation(run, *gathered(run, measure_batch(run, progress)))
+        return as_propagation(run, *gathered(run, batch.measure(run, progress)))
     return as_propagation(run, run.rows(progress))
 
 

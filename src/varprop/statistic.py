@@ -176,22 +176,22 @@ class LayerStatistic:
     def log_mean(self) -> np.ma.MaskedArray:
         """Mean over trials of ln of the non-zero absolute values; masked if there are none."""
         whole = self._never_zero
+        if whole.all():
+            return _masked(self._log.mean(axis=0))
         result = np.empty(whole.shape)
-        result[whole] = self._without_zeros.mean(axis=0)
-        if not whole.all():
-            result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
+        result[whole] = np.ascontiguousarray(self._log[:, whole]).mean(axis=0)
+        result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
         return _masked(result)
 
     @property
     def log_stderr(self) -> np.ma.MaskedArray:
         """Standard error of `log_mean`; masked where fewer than two values are not 0."""
         self._need_two_trials()
-        whole = self._never_zero
-        result = np.full(whole.shape, -np.inf)
-        logs = self._without_zeros
-        result[whole] = logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
+        whole, trials = self._never_zero, len(self._log)
         if whole.all():
-            return _masked(result)
+            return _masked(_spread(self._log) / np.sqrt(trials))
+        result = np.full(whole.shape, -np.inf)
+        result[whole] = _spread(np.ascontiguousarray(self._log[:, whole])) / np.sqrt(trials)
         count = np.ma.count(self.log, axis=0)
         some = (count >= 2) & ~whole
         spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
@@ -348,11 +348,6 @@ class LayerStatistic:
         whole: npt.NDArray[np.bool_] = np.all(there, axis=0)
         return whole
 
-    @property
-    def _without_zeros(self) -> FloatArray:
-        whole = self._never_zero
-        return self._log if whole.all() else np.ascontiguousarray(self._log[:, whole])
-
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:
             raise ValueError("one trial has no standard error; use trials >= 2")
@@ -399,6 +394,14 @@ def _logarithm(factor: FloatArray, shift: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore"):
         magnitude = np.log(np.abs(factor))
     return np.where(factor == 0, -np.inf, magnitude + shift)
+
+
+def _spread(logs: FloatArray) -> FloatArray:
+    """Standard deviation over trials; logarithms may be so large that squares overflow."""
+    _, exponent = np.frexp(np.abs(logs).max(initial=0.0))
+    unit = 2.0 ** max(int(exponent) - 400, 0)
+    spread: FloatArray = (logs / unit).std(axis=0, ddof=1) * unit
+    return spread
 
 
 def _masked(log: FloatArray) -> np.ma.MaskedArray:

@@ -7,7 +7,7 @@ from varprop._core.batch cimport (
     LAYER_NORM, LOST, NO_NORM, Asked, State, add_up, dot, find_units, power,
 )
 from varprop._core.columns cimport (
-    COLUMN, Hand, Team, column, each_block, mean_of, orthogonalise, total,
+    COLUMN, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale, total,
     units_of,
 )
 from varprop._core.draws cimport padded_to_group
@@ -52,6 +52,7 @@ cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint 
     cdef Pass of
     if count == 1:
         orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, 0.0, team)
+        memset(at.r_z + 1, 0, (c - 1) * sizeof(double))  # nothing along the tangents
     else:
         of.at, of.units = at, count
         each_block(copy_task, &of, units, team, 0)
@@ -288,6 +289,29 @@ cdef inline bint stand_alone(const Asked* asked, State* at) noexcept nogil:
     return any_does
 
 
+cdef inline void detach(const Asked* asked, State* at, int64_t units, Team* team) noexcept nogil:
+    """The same for their z, which a skip connection carries on."""
+    cdef double* factor = at.room
+    cdef int c = asked.columns, j, up
+    for j in range(asked.inputs):
+        if not at.differs[j] or at.differs_h[j]:
+            continue
+        memset(factor, 0, j * sizeof(double))
+        up = asked.parent[j]
+        while at.differs[up]:
+            factor[up] = at.ratio[up]
+            up = asked.parent[up]
+        factor[up] = 1.0
+        scale(column(at.z, j), at.ratio[j], units, team)
+        add_columns(column(at.z, j), at.z, j, factor, units, team)
+        memcpy(at.r_z + j * c, at.sample + j * c, c * sizeof(double))
+        at.differs[j] = False
+        at.log_z[j] = at.log_z[up]
+    find_units(asked, at)
+    if asked.norm != NO_NORM and not asked.post:
+        find_norms(asked, at, units, team)
+
+
 cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint keeps_slopes,
                          Team* team) noexcept nogil:
     """h, its columns' units and kinds, and the sums of each input."""
@@ -327,7 +351,9 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint k
     if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
         return lanes.VP_CALLBACK
     total(units, team, PER_INPUT * asked.inputs, at.sums)
-    if not asked.residual and stand_alone(asked, at):
+    if stand_alone(asked, at):
+        if asked.residual:
+            detach(asked, at, units, team)
         of.counts = False
         if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
             return lanes.VP_CALLBACK

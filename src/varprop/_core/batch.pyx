@@ -224,6 +224,8 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
         return lanes.VP_CALLBACK
     memset(at.stretch, 0, asked.tangents * sizeof(double))
     for layer in range(asked.depth):
+        if team.plan.stop:
+            return lanes.VP_CALLBACK
         stopped_at[0] = layer + 1
         units = asked.widths[layer + 1]
         if is_drawn(asked, layer):
@@ -340,6 +342,9 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
                     to.sum_gradient[(row * ladder + j) * asked.depth + layer] = 2.0 * at.log_d[j]
         if layer == 0:
             return lanes.VP_OK
+        if team.plan.stop:
+            return lanes.VP_CALLBACK
+        stopped_at[0] = layer  # whose slopes come next
         swapped = at.above
         at.above = at.a
         at.a = swapped
@@ -559,6 +564,7 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
             lay_out(&asked, states + thread, stride, wide, room + thread * each)
             teams[thread].hands = hands if wide else hands + thread
             teams[thread].threads = threads if wide else 1
+            teams[thread].plan = plans[0]
             teams[thread].parts = room + thread * each + state_size + trace_size_all
         with nogil:
             for row in prange(trials, num_threads=workers, schedule="dynamic"):

@@ -8,6 +8,7 @@ from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport BLOCK, Plan, Work, interrupted
 
 cdef enum:
+    LOOK = 30_000_000  # multiply-adds, more or less, between two looks at Python: some 0.05 s
     COLUMN = 18  # bits of a block's number; a column's number lies above them in a stream's address
 
 
@@ -37,6 +38,8 @@ cdef struct Hand:
 
 # Who works on a trial: threads, their buffers, and room for what each block adds up
 cdef struct Team:
+    const Plan* plan        # whom to ask whether to stop
+    int64_t work            # done since it was asked
     Hand* hands
     int threads
     double* parts
@@ -56,9 +59,18 @@ cdef inline int units_of(int64_t block, int64_t n) noexcept nogil:
 
 cdef inline int each_block(Task task, void* what, int64_t n, Team* team,
                            int sums) noexcept nogil:
-    """Run the task on every block of n units; each leaves `sums` numbers behind it."""
+    """Run the task on every block of n units; each leaves `sums` numbers behind it.
+
+    Once the run is to stop, nothing is done any more, and nothing that was done is of use.
+    """
     cdef int64_t blocks = (n + BLOCK - 1) // BLOCK, block
     cdef int failed = 0
+    team.work += n * (1 + sums)
+    if team.work > LOOK:
+        team.work = 0
+        interrupted(team.plan, 0)
+    if team.plan.stop:
+        return lanes.VP_CALLBACK
     if team.threads == 1 or blocks == 1:
         for block in range(blocks):
             failed |= task(what, block, units_of(block, n), team.hands,
