@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.batch cimport (
-    LAYER_NORM, LOST, NO_NORM, Asked, State, add_up, dot, find_units, power,
+    LAYER_NORM, LOST, NO_NORM, Asked, State, add_up, find_units, power,
 )
 from varprop._core.columns cimport (
     COLUMN, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale, total,
@@ -30,7 +30,7 @@ cdef struct Pass:
     bint keeps_slopes       # on the way back: values and slopes are wanted
     bint counts             # into histograms
     bint drawn              # A is W h
-    lanes.vp_regime* regime # of each input
+    lanes.vp_regime* regime  # of each input
     double* per_step        # of each difference
     int* small
 
@@ -63,7 +63,8 @@ cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint 
     add_up(asked, at, at.r_z, c, at.sample)
 
 
-cdef inline void find_norms(const Asked* asked, State* at, int64_t units, Team* team) noexcept nogil:
+cdef inline void find_norms(const Asked* asked, State* at, int64_t units,
+                            Team* team) noexcept nogil:
     """What the norm does to each column: mean, spread, and what leaves along the parent."""
     cdef int c = asked.columns, j, parent
     cdef double n = <double> units, spread, other, along, across
@@ -76,7 +77,7 @@ cdef inline void find_norms(const Asked* asked, State* at, int64_t units, Team* 
     for j in range(c):
         parent = asked.parent[j] if j < asked.inputs else 0
         at.turn[j] = 0.0
-        along = dot(at.sample + parent * c, at.r_z + j * c, c) / n
+        along = lanes.vp_short_dot(at.sample + parent * c, at.r_z + j * c, c) / n
         if j >= asked.inputs:
             spread = value_spread[0]
             if spread > 0.0:
@@ -85,13 +86,14 @@ cdef inline void find_norms(const Asked* asked, State* at, int64_t units, Team* 
             value_mean[j] = at.mean[j]
             if at.differs[j]:
                 value_mean[j] = value_mean[parent] + at.ratio[j] * at.mean[j]
-            spread = (dot(at.sample + j * c, at.sample + j * c, c) / n
+            spread = (lanes.vp_short_dot(at.sample + j * c, at.sample + j * c, c) / n
                       - value_mean[j] * value_mean[j])
             value_spread[j] = spread = sqrt(spread) if spread > 0.0 else 0.0
             at.log_spread[j] = lanes.vp_log_or_never(spread) + at.log_z[at.root[j]]
             if at.differs[j]:
                 other = value_spread[parent]
-                across = dot(at.r_z + j * c, at.r_z + j * c, c) / n - at.mean[j] * at.mean[j]
+                across = lanes.vp_short_dot(at.r_z + j * c, at.r_z + j * c, c) / n
+                across -= at.mean[j] * at.mean[j]
                 along -= value_mean[parent] * at.mean[j]
                 if spread + other > 0.0:
                     at.turn[j] = (2.0 * along + at.ratio[j] * across) / (spread + other)

@@ -95,7 +95,7 @@ cdef struct State:
     double* sums            # b x 5
     double* per_step        # b
     int* small              # b
-    lanes.vp_regime* regime # b
+    lanes.vp_regime* regime  # b
     double* room            # scratch, 4 (c + d) + 1
 
 
@@ -104,12 +104,9 @@ cdef inline double power(double log) noexcept nogil:
     return lanes.vp_exp(log) if log > -700.0 else 0.0
 
 
-cdef inline double dot(const double* x, const double* y, int n) noexcept nogil:
-    cdef double sum = 0.0
-    cdef int i
-    for i in range(n):
-        sum += x[i] * y[i]
-    return sum
+cdef inline int law_size(const Asked* asked) noexcept nogil:
+    """Coordinates of a law given the layer below: weights, bias, and the stream that is skipped."""
+    return (2 if asked.residual else 1) * asked.columns + 1
 
 
 cdef inline void find_units(const Asked* asked, State* at) noexcept nogil:
@@ -148,15 +145,16 @@ cdef inline double log_gap(const Asked* asked, State* at, const double* r, const
     cdef const double* x = values + a * dimensions
     cdef const double* y = values + b * dimensions
     cdef double* delta = at.room
-    cdef double xx = dot(x, x, dimensions), yy = dot(y, y, dimensions), top = lanes.VP_NEVER
+    cdef double xx = lanes.vp_short_dot(x, x, dimensions), yy = lanes.vp_short_dot(y, y, dimensions)
+    cdef double top = lanes.VP_NEVER
     cdef double xy, lengths, ss, along, ee, part, factor
     cdef int up[2]
     cdef int i, j
     if xx == 0.0 or yy == 0.0:
         return -lanes.VP_NEVER
-    xy = dot(x, y, dimensions)
+    xy = lanes.vp_short_dot(x, y, dimensions)
     lengths = sqrt(xx) * sqrt(yy)
-    if xy <= 0.0:
+    if xy <= 0.9 * lengths:
         return lanes.vp_log_or_never(1.0 - xy / lengths)
     if at.root[a] != at.root[b]:
         ee = 0.0

@@ -3,8 +3,6 @@
 Z = A R with h = Q R (thin QR) and fresh normals A: the exact joint law of all columns, at the cost
 of as many numbers as there are columns, not n^2. See batch.pxd for how columns are carried.
 """
-import numpy as np
-
 from cython.parallel cimport prange, threadid
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint64_t
@@ -13,7 +11,7 @@ from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.activate cimport PER_INPUT, Pass, activate, find_norms, find_sample, truly_zero
 from varprop._core.batch cimport (
-    LOST, NO_NORM, Asked, State, find_units, write_gaps,
+    LOST, NO_NORM, Asked, State, find_units, law_size, write_gaps,
 )
 from varprop._core.columns cimport Frame, Hand, Team, column, draw_frame, orthogonalise
 from varprop._core.compose cimport compose
@@ -107,8 +105,8 @@ cdef int load(const Asked* asked, Py_ssize_t segment, State* at, const double* t
         if is_drawn(asked, layer):
             if layer > 0:
                 recall(asked, at, trace + (layer - 1) * trace_size(asked), False)
-                if prepare(asked, layer - 1, at, team) or activate(asked, layer - 1, at, True,
-                                                                    team):
+                prepare(asked, layer - 1, at, team)
+                if activate(asked, layer - 1, at, True, team):
                     return lanes.VP_CALLBACK
             elif start(asked, at, team):
                 return lanes.VP_CALLBACK
@@ -126,12 +124,11 @@ cdef int load(const Asked* asked, Py_ssize_t segment, State* at, const double* t
     return lanes.VP_OK
 
 
-cdef int prepare(const Asked* asked, Py_ssize_t layer, State* at, Team* team) noexcept nogil:
+cdef void prepare(const Asked* asked, Py_ssize_t layer, State* at, Team* team) noexcept nogil:
     """What a norm before phi needs to know of z."""
     if asked.norm != NO_NORM and not asked.post:
         find_sample(asked, at, asked.widths[layer + 1], True, team)
         find_norms(asked, at, asked.widths[layer + 1], team)
-    return lanes.VP_OK
 
 
 cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
@@ -153,7 +150,8 @@ cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* 
             return lanes.VP_CALLBACK
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
               team)
-    return prepare(asked, layer, at, team)
+    prepare(asked, layer, at, team)
+    return lanes.VP_OK
 
 
 cdef int start(const Asked* asked, State* at, Team* team) noexcept nogil:
@@ -237,7 +235,7 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
         for j in range(c):
             if not (at.log_z[j] <= lanes.VP_LARGEST and at.log_ratio[j] <= 230.0):
                 return lanes.VP_OVERFLOW
-        write_gaps(asked, at, at.column_law, at.law, 2 * c + 1, kernel_gaps, row, layer)
+        write_gaps(asked, at, at.column_law, at.law, law_size(asked), kernel_gaps, row, layer)
         if asked.keeps:
             keep(asked, layer, at)
         if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, team):
@@ -487,7 +485,8 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     ``which`` says which holder is the plan of a layer; ``x`` holds inputs or differences to their
     ``parent`` in units of e^``log_x``, padded with zeros; ``rows`` is (6, trials, inputs, depth),
     the others (trials, number, depth). Each thread counts into its own ``counts`` (threads, 2,
-    depth, bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial that fails leaves its status and layer.
+    depth, bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial
+    that fails leaves its status and layer.
     """
     cdef Asked asked
     cdef Results to

@@ -174,6 +174,19 @@ static double vp_add_and_square(double *restrict y, const double *restrict x, in
     return square;
 }
 
+/* x . y for any n, lane i mod VP_SUM_LANES as above */
+static double vp_short_dot(const double *restrict x, const double *restrict y, int n)
+{
+    double lanes[VP_SUM_LANES] = {0};
+    int i = 0;
+    for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES)
+        for (int lane = 0; lane < VP_SUM_LANES; lane++)
+            lanes[lane] += x[i + lane] * y[i + lane];
+    for (int lane = 0; i < n; i++, lane++)
+        lanes[lane] += x[i] * y[i];
+    return vp_fold(lanes);
+}
+
 static double vp_sum(const double *x, int n)
 {
     vp_doubles sum[VP_PARTS] = {{0}};

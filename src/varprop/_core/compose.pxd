@@ -1,7 +1,7 @@
-# From a layer's activations to the law of the next pre-activations: scalars and small matrices only.
+# From a layer's activations to the law of the next pre-activations: scalars, small matrices.
 from libc.math cimport sqrt
 from varprop._core cimport lanes
-from varprop._core.batch cimport Asked, State, add_up, dot, find_units, power
+from varprop._core.batch cimport Asked, State, add_up, find_units, law_size, power
 from varprop._core.layer cimport Plan, is_haar
 
 
@@ -11,7 +11,7 @@ cdef inline double half_log_sum(double a, double b) noexcept nogil:
 
 
 cdef inline double set_column(const Asked* asked, const Plan* plan, Py_ssize_t layer, State* at,
-                            int j, double log_weights, bint biased) noexcept nogil:
+                              int j, double log_weights, bint biased) noexcept nogil:
     """The unit of column j and the shares of bias and skip; its weights are scaled to fit.
 
     Returns the factor by which they are.
@@ -39,14 +39,14 @@ cdef inline double set_column(const Asked* asked, const Plan* plan, Py_ssize_t l
 cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexcept nogil:
     """Weights, shares, units, and K of the next pre-activations, from h = Q R."""
     cdef const Plan* plan = asked.plans[layer]
-    cdef int c = asked.columns, j, i, dimensions = 2 * c + 1
+    cdef int c = asked.columns, j, i, dimensions = law_size(asked)
     cdef double fan_in = <double> asked.widths[layer]
     cdef double unit = 0.5 * (plan.log_gain[layer] - lanes.vp_log(fan_in)), length, log_weights
     cdef double* column
     cdef double haar = 1.0
     for j in range(c):
         column = at.weight + j * c
-        length = sqrt(dot(at.r_h + j * c, at.r_h + j * c, c))
+        length = sqrt(lanes.vp_short_dot(at.r_h + j * c, at.r_h + j * c, c))
         log_weights = unit + at.log_h[j] + lanes.vp_log_or_never(length)
         if length == 0.0:
             log_weights = lanes.VP_NEVER
@@ -61,7 +61,8 @@ cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexce
         column = at.column_law + j * dimensions
         for i in range(c):
             column[i] = at.weight[j * c + i]
-            column[c + 1 + i] = 0.0
+            if asked.residual:
+                column[c + 1 + i] = 0.0
             if at.skip_share[j] != 0.0:
                 column[c + 1 + i] = at.skip_share[j] * at.r_z[j * c + i] / sqrt(fan_in)
         column[c] = at.bias_share[j]
@@ -70,7 +71,8 @@ cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexce
     for j in range(asked.inputs):
         at.log_k[j] = 2.0 * at.log_z[at.root[j]]
         if at.differs[j] or (asked.residual and layer > 0):
-            length = dot(at.law + j * dimensions, at.law + j * dimensions, dimensions)
+            column = at.law + j * dimensions
+            length = lanes.vp_short_dot(column, column, dimensions)
             at.log_k[j] += lanes.vp_log_or_never(length)
     if is_haar(plan, layer):
         # A's columns then have length 1, not sqrt(n)

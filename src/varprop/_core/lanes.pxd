@@ -117,6 +117,7 @@ cdef extern from "drawn.h" nogil:
     void vp_add_columns(double* y, const double* x, int64_t stride, int count,
                         const double* factor, int n) noexcept
     double vp_sum(const double*, int n) noexcept
+    double vp_short_dot(const double* x, const double* y, int n) noexcept
     void vp_difference(const double* e, const double* hp, const double* dp, const double* hc,
                        const double* dc, double per_step, int small, double* out, int n) noexcept
     void vp_mask(const uint64_t* words, uint64_t below, double kept, double* mask, int n) noexcept
