@@ -148,6 +148,18 @@ def describe_network(network: Network) -> str:
     >>> describe_network(Network(depth=3, width=50, act="tanh", scheme="xavier"))
     'depth 3, width 50, tanh, xavier'
     """
+    return ", ".join(part for part in network_features(network) if part)
+
+
+def network_features(network: Network) -> tuple[str, ...]:
+    """What tells networks apart, each in a few words: depth, width, ...; empty where absent.
+
+    Examples
+    --------
+    >>> from varprop.network import Network
+    >>> network_features(Network(depth=3, width=50, act="tanh", sigma_b=0.1))[:5]
+    ('depth 3', 'width 50', 'tanh', 'he', 'sigma_b=0.1')
+    """
     widths = network.widths if network.width is None else (network.width,)
     if len(widths) == 1:
         width = f"width {network.width}"
@@ -161,9 +173,9 @@ def describe_network(network: Network) -> str:
     # None stands for the scheme's own biases, which its name implies.
     schemes = network.distinct_schemes
     own = network.sigma_b == 0 and all(scheme.bias_scale == 0 for scheme in schemes)
-    bias = "" if network.sigma_b is None or own else f", sigma_b={network.sigma_b:g}"
-    names = ", ".join(_joined(each) for each in (network.distinct_acts, schemes))
-    return f"depth {network.depth}, {width}, {names}{bias}{_extras(network)}"
+    bias = "" if network.sigma_b is None or own else f"sigma_b={network.sigma_b:g}"
+    names = (_joined(each) for each in (network.distinct_acts, schemes))
+    return (f"depth {network.depth}", width, *names, bias, *_extras(network))
 
 
 def _joined(each: tuple[Activation, ...] | tuple[Scheme, ...]) -> str:
@@ -174,16 +186,14 @@ def _joined(each: tuple[Activation, ...] | tuple[Scheme, ...]) -> str:
     return " - ".join(shown)
 
 
-def _extras(network: Network) -> str:
-    text = ""
+def _extras(network: Network) -> tuple[str, str, str]:
+    residual, norm = "", ""
     if network.residual is not None:
-        text += f", residual branch {network.residual.branch}"
-        text += f" skip {network.residual.skip:g}" if network.residual.skip != 1 else ""
+        residual = f"residual branch {network.residual.branch}"
+        residual += f" skip {network.residual.skip:g}" if network.residual.skip != 1 else ""
     if network.norm is not None:
-        text += f", {network.norm.kind} norm ({network.norm.place})"
-    if network.keep != 1:
-        text += f", dropout keeps {network.keep:g}"
-    return text
+        norm = f"{network.norm.kind} norm ({network.norm.place})"
+    return residual, norm, f"dropout keeps {network.keep:g}" if network.keep != 1 else ""
 
 
 def chosen_layers(depth: int) -> IntArray:
