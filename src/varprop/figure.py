@@ -148,7 +148,8 @@ def dress(ax: Axes, depth: int, label: str) -> None:
 
     ax.set_xlabel("layer", fontsize=12)
     ax.set_ylabel(label, fontsize=12)
-    ax.set_xlim(0.5, depth + max(0.5, 0.012 * depth))
+    margin = max(0.5, 0.012 * depth)
+    ax.set_xlim(1 - margin, depth + margin)
     ax.xaxis.set_major_locator(
         MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     )

@@ -113,9 +113,11 @@ def plot(
     signal(propagation, panels[0], prediction=chosen, statistic=statistic)
     if len(panels) == 3:
         gradients = signal(propagation, panels[1], prediction=chosen, statistic="gradient")
-        gradients.set_title("")
+        gradients.set_title("", loc="left")
         if ax is None:  # the panel above says what the lines are
-            gradients.get_legend().remove()
+            told = gradients.get_legend()
+            if told is not None:
+                told.remove()
     if len(panels) > 1:
         shares(propagation, panels[-1])
         for upper in panels[:-1]:

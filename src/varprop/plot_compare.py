@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .figure import BLACK, COLOURS, DASHES, GREY, MARKERS, dress, new_figure, scale_log_or_not
-from .plot_signal import SYMBOLS, first_of, heights, thinned, wants_log
+from .plot_signal import SYMBOLS, first_of, heights, spaced, thinned, wants_log
 from .plot_theory import predicted_logs, prediction_for
 from .summary import HIGH, LOW
 from .table import network_features
@@ -70,8 +70,8 @@ def compare(
     common, labels = told_apart(results)
     for i, (result, label, curve) in enumerate(zip(results, labels, curves, strict=True)):
         _draw(ax, i, result.network.depth, label, curve, logarithmic)
-    ax.plot([], [], color=GREY, linewidth=0, marker="|", markersize=11, markeredgewidth=1.2,
-            label="median, 10% to 90%")  # fmt: skip
+    note = {"color": GREY, "label": "median, 10% to 90%", "marker": "|", "markersize": 11}
+    ax.plot([], [], linewidth=0, markeredgewidth=1.3, **note)
     if any(curve[3] is not None for curve in curves):
         ax.plot([], [], color=GREY, linewidth=1.6, label="theory, infinite width")
     symbol, meaning = SYMBOLS[statistic]
@@ -103,14 +103,17 @@ def _draw(ax: Axes, i: int, depth: int, label: str, logs: Logs, logarithmic: boo
     assert low is not None
     assert median is not None
     assert high is not None
-    at = thinned(depth, _MOST_POINTS)
+    at = spaced(depth, _MOST_POINTS)
     at = at[np.isfinite(median[at])]
     # A bar to a dead network ends at its median: there is no height for 0 on a log axis.
     below = np.where(np.isfinite(low[at]), median[at] - low[at], 0.0)
     ax.errorbar(
-        at + 1, median[at], yerr=np.abs([below, high[at] - median[at]]), label=label,
-        color=COLOURS[i], marker=MARKERS[i], markersize=5.5, elinewidth=1.3,
-        linestyle=DASHES[i] if theory is not None else "none", linewidth=0, zorder=2.5,
+        at + 1, median[at], yerr=np.abs([below, high[at] - median[at]]), color=COLOURS[i],
+        marker=MARKERS[i], markersize=5.5, elinewidth=1.3, linestyle="none", zorder=2.5,
+    )  # fmt: skip
+    ax.plot(
+        [], [], label=label, color=COLOURS[i], marker=MARKERS[i], markersize=5.5,
+        linestyle=DASHES[i] if theory is not None else "none", linewidth=1.5,
     )  # fmt: skip
     if theory is not None:
         line = thinned(depth, 600)

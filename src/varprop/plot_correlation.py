@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .figure import BLACK, BLUE, GREY, SKY, dress, legend, new_figure, scale_log_or_not
-from .plot_signal import heights, thinned
+from .plot_signal import heights, spaced, thinned
 from .statistic import LayerStatistic
 from .summary import HIGH, LOW
 from .table import describe_network
@@ -78,7 +78,7 @@ def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int =
     def placed(log: FloatArray) -> FloatArray:
         return heights(log, True) if near else 1 - np.exp(log)
 
-    at = thinned(depth, _MOST_POINTS)
+    at = spaced(depth, _MOST_POINTS)
     at = at[np.isfinite(median[at])]
     ends = np.nan_to_num(np.abs([placed(log[at]) - placed(median[at]) for log in (low, high)]))
     ax.errorbar(

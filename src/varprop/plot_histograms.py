@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .histogram import Counts
+    from .histogram import Counts, IntArray
     from .propagation import Propagation
     from .statistic import FloatArray
 
 _MOST_PANELS, _COLUMNS = 10, 5
 _TOP = 1.12  # height of a panel, the tallest bar that counts being 1
+_TAIL = 0.001  # of the units of a layer, on either side, may lie beyond the axis
+_SHARE_TOLD = 0.05  # of units exactly 0: told in words, and their bar may be cut
+_NARROWEST = -1000
 _LETTERS = {"activation": "h", "preactivation": "z"}
 
 
@@ -94,15 +97,18 @@ def histograms(
         if not 1 <= len(panels) <= depth:
             raise ValueError(f"give 1 to {depth} Axes, one a layer at most; got {len(panels)}")
         shown = thinned(depth, len(panels))
-    unit, power = _unit(counts, shown + 1)
+    unit, power, reach = drawn_range(counts, shown + 1)
     rms = first_of(propagation, quantity).log_median.filled(-np.inf) / 2
     zero = propagation.input(0).zero.mean
-    for axes, row in zip(panels, shown, strict=True):
+    for i, (axes, row) in enumerate(zip(panels, shown, strict=True)):
         exact = float(zero[row]) if quantity == "activation" else 0.0
-        _panel(axes, counts, int(row) + 1, unit, exact, float(rms[row]))
-    reach = max(float(np.abs(_edges(counts, int(row) + 1, unit)).max()) for row in shown)
-    for i, axes in enumerate(panels):
-        axes.set_xlim(-_used(counts, shown, unit, reach), _used(counts, shown, unit, reach))
+        _panel(axes, drawn_layer(counts, int(row) + 1, unit), exact)
+        told = f"rms {format_log(float(rms[row]), 2)}"
+        if exact > _SHARE_TOLD:
+            told += f", {format_share(exact)}% at 0"
+        axes.set_title(f"layer {row + 1}", fontsize=10.5, color=BLACK, loc="left", pad=12)
+        axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=8.5, color=GREY)
+        axes.set_xlim(-reach, reach)
         if ax is not None or i >= len(panels) - _COLUMNS:
             scale = f" / $2^{{{power}}}$" if power else ""
             axes.set_xlabel(f"${_LETTERS[quantity]}${scale}", fontsize=11)
@@ -110,62 +116,68 @@ def histograms(
     return figure if ax is None else ax
 
 
-def _panel(
-    ax: Axes, counts: Counts, layer: int, unit: int, exact: float, log_rms: float
-) -> None:
+def _panel(ax: Axes, drawn: tuple[FloatArray, FloatArray], exact: float) -> None:
     """One histogram, scaled to its own height; where zeros would dwarf the rest they are cut."""
-    edges, row = _edges(counts, layer, unit), counts.counts[layer - 1].astype(np.float64)
-    height = row if counts.exponents is not None else row / np.diff(counts.edges(layer))
+    edges, height = drawn
+    tallest = height.max()
     at_zero = int(np.searchsorted(edges, 0.0, side="right")) - 1
-    others = np.delete(height, at_zero) if 0 <= at_zero < len(height) else height
-    cut = exact > 0.05 and others.max(initial=0) > 0 and height.max() > 1.5 * others.max()
-    tallest = others.max() if cut else height.max()
+    if exact > _SHARE_TOLD and 0 <= at_zero < len(height):
+        others = np.delete(height, at_zero).max(initial=0.0)
+        tallest = others if others > 0 else tallest
     scaled = np.minimum(height / tallest, 2.0) if tallest > 0 else height
-    ax.stairs(scaled, edges, fill=True, color=BLUE, linewidth=0.8)
+    # The outline keeps bars visible that are narrower than a pixel.
+    ax.stairs(scaled, edges, fill=True, color=BLUE)
     ax.stairs(scaled, edges, color=BLUE, linewidth=0.9)
     ax.set_ylim(0, _TOP)
     ax.set_yticks([])
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     ax.tick_params(labelsize=9, color=GREY)
-    ax.set_title(f"layer {layer}", fontsize=10.5, color=BLACK, loc="left", pad=12)
-    told = f"rms {format_log(log_rms, 2)}"
-    if cut:
-        told += f", {format_share(exact)}% at 0"
-    ax.text(0, 1.02, told, transform=ax.transAxes, fontsize=8.5, color=GREY)
 
 
-def _unit(counts: Counts, layers: FloatArray) -> tuple[int, int]:
-    """Power of 2 that values are drawn in, and the one to name on the axis (0: none)."""
+def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, float]:
+    """On what axis to draw some layers together.
+
+    Returns
+    -------
+    unit : int
+        Values are drawn in 2^unit.
+    power : int
+        The same where the axis must name it; 0 where the numbers are handy as they are.
+    reach : float
+        The axis goes from -reach to reach; no layer has more than a thousandth of its units
+        beyond, on either side.
+
+    Examples
+    --------
+    >>> from varprop.histogram import Counts
+    >>> drawn_range(Counts(np.array([[0, 5, 9, 0]]), exponents=np.array([-1])), np.array([1]))
+    (0, 0, 0.525)
+    """
+    unit = 0
+    if counts.exponents is not None:
+        scales = [int(counts.exponents[layer - 1]) for layer in layers]
+        largest = max((e for e in scales if e != NO_SCALE), default=0) + int(math.log2(counts.bins))
+        unit = 0 if -10 <= largest <= 17 else largest
+    furthest = 0.0
+    for layer in layers:
+        edges, heights = drawn_layer(counts, int(layer), unit)
+        share = heights / max(1.0, heights.sum())
+        below, above = np.cumsum(share), np.cumsum(share[::-1])
+        if below[-1] > 0:
+            first = edges[int(np.argmax(below > _TAIL))]
+            last = edges[len(edges) - 1 - int(np.argmax(above > _TAIL))]
+            furthest = max(furthest, abs(float(first)), abs(float(last)))
+    return unit, unit, 1.05 * furthest if furthest > 0 else 1.0
+
+
+def drawn_layer(counts: Counts, layer: int, unit: int) -> tuple[FloatArray, FloatArray]:
+    """Edges of a layer's bins over 2^unit, and heights; narrow ones are all but one place."""
+    row = counts.counts[layer - 1].astype(np.float64)
     if counts.exponents is None:
-        return 0, 0
-    exponents = [int(e) for e in counts.exponents[np.asarray(layers, dtype=int) - 1]]
-    largest = max((e for e in exponents if e != NO_SCALE), default=0)
-    # whole values, not bins: a power that is named is about that of the largest value
-    largest += int(math.log2(counts.bins))
-    return (0, 0) if -10 <= largest <= 17 else (largest, largest)
-
-
-def _edges(counts: Counts, layer: int, unit: int) -> FloatArray:
-    """The edges of a layer's bins over 2^unit; nearly one place where they are far narrower."""
-    if counts.exponents is None:
-        return counts.edges(layer)
+        edges = counts.edges(layer)
+        return edges, row / np.diff(edges)
     steps = np.arange(counts.bins + 1, dtype=np.float64) - counts.bins // 2
     exponent = int(counts.exponents[layer - 1])
-    power = -1000 if exponent == NO_SCALE else max(exponent - unit, -1000)
-    edges: FloatArray = steps * 2.0**power
-    return edges
-
-
-def _used(
-    counts: Counts, rows: np.ndarray[tuple[int], np.dtype[np.int64]], unit: int, reach: float
-) -> float:
-    """Up to where any shown layer has more than a thousandth of its units."""
-    furthest = 0.0
-    for row in rows:
-        edges = _edges(counts, int(row) + 1, unit)
-        here = counts.counts[row]
-        seen = np.nonzero(here > 0.001 * max(1, int(here.sum())))[0]
-        if seen.size:
-            furthest = max(furthest, abs(edges[seen[0]]), abs(edges[seen[-1] + 1]))
-    return min(reach, 1.05 * furthest) or 1.0
+    power = _NARROWEST if exponent == NO_SCALE else max(exponent - unit, _NARROWEST)
+    return steps * 2.0**power, row

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from .statistic import FloatArray
 
 SYMBOLS = {
-    "variance": ("K", "variance of a pre-activation"),
-    "preactivation": ("q", "mean square of pre-activations"),
-    "activation": ("a", "mean square of activations"),
-    "gradient": ("g", "mean square of a gradient"),
+    "variance": ("K", "variance\nof a pre-activation"),
+    "preactivation": ("q", "mean square\nof pre-activations"),
+    "activation": ("a", "mean square\nof activations"),
+    "gradient": ("g", "mean square\nof a gradient"),
 }
 _MOST_TRIALS, _MOST_POINTS, _FEW_LAYERS = 24, 600, 25
 # log10 of less than any depth reaches: where the band of dead networks ends.
@@ -174,6 +174,18 @@ def thinned(depth: int, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]
     array([ 0, 50, 99])
     """
     return np.unique(np.linspace(0, depth - 1, min(depth, most)).round().astype(np.int64))
+
+
+def spaced(depth: int, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Indices of at most so many layers with one distance between them, the last among them.
+
+    Examples
+    --------
+    >>> spaced(10, 4)
+    array([0, 3, 6, 9])
+    """
+    step = -(-depth // most)
+    return np.arange((depth - 1) % step, depth, step, dtype=np.int64)
 
 
 def heights(log: FloatArray, logarithmic: bool) -> FloatArray:

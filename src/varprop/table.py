@@ -44,8 +44,8 @@ def propagation_table(propagation: Propagation) -> str:
         Lines of at most 80 columns in ASCII (a user's own names may hold other letters).
     """
     head = header(propagation)
-    closing = _closing(propagation, summarise(propagation))
-    return f"{head}\n\n{_layers_table(propagation)}\n\n{_legend(propagation)}\n\n{closing}"
+    end = closing(propagation, summarise(propagation))
+    return f"{head}\n\n{_layers_table(propagation)}\n\n{legend(propagation)}\n\n{end}"
 
 
 def _layers_table(propagation: Propagation) -> str:
@@ -58,13 +58,20 @@ def _layers_table(propagation: Propagation) -> str:
         (2, (), True),
         (2, (), False),
     ):
-        columns = _columns(propagation.input(0), rows, quantiles, digits)
-        columns |= _further_columns(propagation, rows, digits)
+        columns = layer_cells(propagation, rows, quantiles, digits)
         columns = {name: cells for name, cells in columns.items() if shares or name not in SHARES}
         heads, body = list(columns), list(zip(*columns.values(), strict=True))
         if table_width(heads, body, 1) <= WIDTH:
             break
     return text_table(heads, body)
+
+
+def layer_cells(
+    propagation: Propagation, rows: IntArray, spread: tuple[float, ...], digits: int
+) -> dict[str, list[str]]:
+    """The cells of a table of layers, column by column; `rows` counts layers from 0."""
+    columns = _columns(propagation.input(0), rows, spread, digits)
+    return columns | _further_columns(propagation, rows, digits)
 
 
 def _columns(
@@ -214,7 +221,8 @@ def chosen_layers(depth: int) -> IntArray:
     return np.unique(np.concatenate([[1], between, [depth]]))
 
 
-def _legend(propagation: Propagation) -> str:
+def legend(propagation: Propagation) -> str:
+    """What the columns of the table mean."""
     below = f"{100 * propagation.saturated_below:g}%"
     back = propagation.backward
     lines = [
@@ -239,7 +247,8 @@ def _legend(propagation: Propagation) -> str:
     return "\n".join(lines)
 
 
-def _closing(propagation: Propagation, facts: Summary) -> str:
+def closing(propagation: Propagation, facts: Summary) -> str:
+    """What it comes to, a fact a line."""
     depth, trials = propagation.network.depth, propagation.trials
     lines = []
     if facts.log_growth_per_layer is not None and facts.log_growth is not None:
