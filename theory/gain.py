@@ -112,14 +112,18 @@ class Gain:
         )
         return computed + self.published
 
-    def __str__(self) -> str:
+    def table(self) -> str:
+        """The gains and what they do, without the critical point."""
         body = [[row.source, f"{row.gain:.6g}", row.does] for row in self.rows]
         width = max(len(row[0]) for row in body)
         lines = [f"{self.act}: gains, sigma_w = sqrt(fan_in Var W)"]
         for source, value, does in body:
             lines.append(wrapped(f"{source:<{width}} {value:>9} {does}", " " * (width + 11)))
-        return "\n".join(
-            [*lines, wrapped("critical: " + " ".join(str(self.critical).split()), "  ")]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return f"{self.table()}\n" + wrapped(
+            "critical: " + " ".join(str(self.critical).split()), "  "
         )
 
 

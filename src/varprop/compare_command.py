@@ -40,9 +40,7 @@ def _names(_context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--acts", metavar="A,B,...", callback=_names, help="Activations; not --act.")
 @click.option("-o", "--output", type=FIGURE, help="Draw a figure (.png, .svg, .pdf).")
 @form_options
-@click.pass_context
 def compare(
-    context: click.Context,
     schemes: list[str],
     acts: list[str],
     output: str | None,
@@ -66,7 +64,8 @@ def compare(
     """
     if schemes and (options["scheme"] or options["sigma_w"] is not None):
         raise click.UsageError("--schemes stands in place of --scheme and --sigma-w; not both")
-    if acts and context.get_parameter_source("act") is not click.core.ParameterSource.DEFAULT:
+    source = click.get_current_context().get_parameter_source("act")
+    if acts and source is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("--acts stands in place of --act; not both")
     if options["depth"] is None and options["widths"] is None:
         options["depth"] = _DEPTH

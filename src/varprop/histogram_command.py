@@ -86,9 +86,9 @@ def table(result: Propagation, quantity: str) -> str:
     assert result.histogram is not None  # it was asked for
     counts = getattr(result.histogram, quantity)
     layers = chosen_layers(result.network.depth)
-    unit, power, reach = drawn_range(counts, layers)
+    unit, power, (low, high) = drawn_range(counts, layers)
     rms = first_of(result, quantity).log_median.filled(-np.inf) / 2
-    columns = np.linspace(-reach, reach, _COLUMNS + 1)
+    columns = np.linspace(low, high, _COLUMNS + 1)
     body = []
     for layer in layers:
         edges, heights = drawn_layer(counts, int(layer), unit)
@@ -106,8 +106,15 @@ def table(result: Propagation, quantity: str) -> str:
                 f"|{bars}|",
             ]
         )
-    shown = f"{reach:.3g}" + (f" x 2^{power}" if power else "")
-    heads = ["layer", "rms", "satur%", "zero%", f"-{shown} ... {shown}"]
+    scale = f" x 2^{power}" if power else ""
+    ends = f"{low:.3g}".ljust((_COLUMNS - len(scale)) // 2) + scale
+    heads = [
+        "layer",
+        "rms",
+        "satur%",
+        "zero%",
+        ends + f"{high:.3g}".rjust(_COLUMNS + 2 - len(ends)),
+    ]
     note = (
         f"rms: root mean square of {quantity}s, median over networks. The darker a letter of "
         f"'{_BARS.strip()}', the more units lie there (square root)."

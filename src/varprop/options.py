@@ -39,9 +39,7 @@ def complete_activation(
     return [row.name for row in TABLE if row.name.startswith(typed)]
 
 
-def complete_scheme(
-    _context: click.Context, _parameter: click.Parameter, typed: str
-) -> list[str]:
+def complete_scheme(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
     """Names of schemes for the shell to complete."""
     from ._scheme_table import NAMES
 

@@ -70,8 +70,10 @@ def compare(
     common, labels = told_apart(results)
     for i, (result, label, curve) in enumerate(zip(results, labels, curves, strict=True)):
         _draw(ax, i, result.network.depth, label, curve, logarithmic)
-    note = {"color": GREY, "label": "median, 10% to 90%", "marker": "|", "markersize": 11}
-    ax.plot([], [], linewidth=0, markeredgewidth=1.3, **note)
+    ax.plot(
+        [], [], color=GREY, linewidth=0, marker="|", markersize=11, markeredgewidth=1.3,
+        label="median, 10% to 90%",
+    )  # fmt: skip
     if any(curve[3] is not None for curve in curves):
         ax.plot([], [], color=GREY, linewidth=1.6, label="theory, infinite width")
     symbol, meaning = SYMBOLS[statistic]
@@ -89,17 +91,13 @@ Logs = tuple["FloatArray", "FloatArray", "FloatArray", "FloatArray | None"]
 
 def _logs(result: Propagation, statistic: str) -> Logs:
     """ln of the low, middle and high quantile, and of theory, by layer."""
-    low, median, high = (
-        first_of(result, statistic).log_quantile((LOW, 0.5, HIGH)).filled(-np.inf)
-    )
+    low, median, high = first_of(result, statistic).log_quantile((LOW, 0.5, HIGH)).filled(-np.inf)
     theory = predicted_logs(prediction_for(result, None), statistic, result.network.depth)
     return low, median, high, theory
 
 
 def _draw(ax: Axes, i: int, depth: int, label: str, logs: Logs, logarithmic: bool) -> None:
-    low, median, high, theory = (
-        None if log is None else heights(log, logarithmic) for log in logs
-    )
+    low, median, high, theory = (None if log is None else heights(log, logarithmic) for log in logs)
     assert low is not None
     assert median is not None
     assert high is not None

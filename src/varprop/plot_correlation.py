@@ -97,8 +97,8 @@ def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int =
         scale_log_or_not(ax, heights(shown, True), True)
     else:
         dress(ax, depth, "$c$, correlation of two inputs")
-        bottom = -1.05 if shown.size and shown.max() > math.log(1.05) else -0.03
-        ax.set_ylim(bottom, 1.03)
+        least = 1 - math.exp(float(shown.max())) if shown.size else 0.0
+        ax.set_ylim(min(0.0, math.floor(4 * least) / 4) - 0.03, 1.03)
         ax.axhline(0, color=GREY, linewidth=0.6)
     ax.set_title(describe_network(propagation.network), loc="left", fontsize=12, wrap=True)
     legend(ax, loc="best")
@@ -128,7 +128,9 @@ def _input_log_gap(propagation: Propagation, pair: int, logs: FloatArray) -> flo
     """
     kernel = propagation.rows.log_kernel_gap
     assert kernel is not None  # there are several inputs
-    gap = float(np.exp(kernel.reshape(propagation.trials, -1, propagation.network.depth)[0, pair, 0]))
+    gap = float(
+        np.exp(kernel.reshape(propagation.trials, -1, propagation.network.depth)[0, pair, 0])
+    )
     if not np.isfinite(logs).all() or not math.isfinite(gap):
         raise ValueError("an input of zeros has no angle to another")
     weight = math.log(float(propagation.network.sigma_w[0]) ** 2)

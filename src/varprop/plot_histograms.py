@@ -97,7 +97,7 @@ def histograms(
         if not 1 <= len(panels) <= depth:
             raise ValueError(f"give 1 to {depth} Axes, one a layer at most; got {len(panels)}")
         shown = thinned(depth, len(panels))
-    unit, power, reach = drawn_range(counts, shown + 1)
+    unit, power, ends = drawn_range(counts, shown + 1)
     rms = first_of(propagation, quantity).log_median.filled(-np.inf) / 2
     zero = propagation.input(0).zero.mean
     for i, (axes, row) in enumerate(zip(panels, shown, strict=True)):
@@ -108,7 +108,7 @@ def histograms(
             told += f", {format_share(exact)}% at 0"
         axes.set_title(f"layer {row + 1}", fontsize=10.5, color=BLACK, loc="left", pad=12)
         axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=8.5, color=GREY)
-        axes.set_xlim(-reach, reach)
+        axes.set_xlim(*ends)
         if ax is not None or i >= len(panels) - _COLUMNS:
             scale = f" / $2^{{{power}}}$" if power else ""
             axes.set_xlabel(f"${_LETTERS[quantity]}${scale}", fontsize=11)
@@ -135,7 +135,7 @@ def _panel(ax: Axes, drawn: tuple[FloatArray, FloatArray], exact: float) -> None
     ax.tick_params(labelsize=9, color=GREY)
 
 
-def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, float]:
+def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, tuple[float, float]]:
     """On what axis to draw some layers together.
 
     Returns
@@ -144,31 +144,30 @@ def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, float]:
         Values are drawn in 2^unit.
     power : int
         The same where the axis must name it; 0 where the numbers are handy as they are.
-    reach : float
-        The axis goes from -reach to reach; no layer has more than a thousandth of its units
-        beyond, on either side.
+    ends : (float, float)
+        Those of the axis; no layer has more than a thousandth of its units beyond either.
 
     Examples
     --------
     >>> from varprop.histogram import Counts
     >>> drawn_range(Counts(np.array([[0, 5, 9, 0]]), exponents=np.array([-1])), np.array([1]))
-    (0, 0, 0.525)
+    (0, 0, (-0.55, 0.55))
     """
     unit = 0
     if counts.exponents is not None:
         scales = [int(counts.exponents[layer - 1]) for layer in layers]
         largest = max((e for e in scales if e != NO_SCALE), default=0) + int(math.log2(counts.bins))
         unit = 0 if -10 <= largest <= 17 else largest
-    furthest = 0.0
+    low = high = 0.0
     for layer in layers:
         edges, heights = drawn_layer(counts, int(layer), unit)
         share = heights / max(1.0, heights.sum())
         below, above = np.cumsum(share), np.cumsum(share[::-1])
         if below[-1] > 0:
-            first = edges[int(np.argmax(below > _TAIL))]
-            last = edges[len(edges) - 1 - int(np.argmax(above > _TAIL))]
-            furthest = max(furthest, abs(float(first)), abs(float(last)))
-    return unit, unit, 1.05 * furthest if furthest > 0 else 1.0
+            low = min(low, float(edges[int(np.argmax(below > _TAIL))]))
+            high = max(high, float(edges[len(edges) - 1 - int(np.argmax(above > _TAIL))]))
+    margin = 0.05 * (high - low) or 1.0
+    return unit, unit, (low - margin, high + margin)
 
 
 def drawn_layer(counts: Counts, layer: int, unit: int) -> tuple[FloatArray, FloatArray]:

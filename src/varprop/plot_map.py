@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figure import BLACK, BLUE, GREY, VERMILION, legend, new_figure
+from .figure import BLACK, BLUE, GREY, VERMILION, new_figure
 from .text import format_log
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def variance_map(
     """Draw K of a layer over K of the layer below, and a cobweb from layer to layer.
 
     The curve is sigma_b^2 + sigma_w^2 Q(K), with Q the variance map of the activation; where it
-    meets the diagonal a variance is kept. The cobweb begins at layer 1 of an input of mean square
-    4, and of one of 1/4.
+    meets the diagonal a variance is kept. Cobwebs begin on both sides of the fixed point.
 
     Parameters
     ----------
@@ -68,20 +67,24 @@ def variance_map(
         k = np.asarray(variance, dtype=np.float64)
         return sigma_b**2 + sigma_w**2 * np.asarray(square(k))
 
-    starts = [sigma_b**2 + sigma_w**2 * mean_square for mean_square in (0.25, 4.0)]
-    rests = [rest.variance for rest in (*others, *([point] if point else []))]
-    top = 1.12 * max(*(rest for rest in rests if rest < 1e3), *starts, float(onward(starts[1])))
+    fixed: list[Any] = [*others, *([point] if point is not None else [])]
+    neutral = point is not None and point.stability == "neutral"
+    # What comes last is where the signal goes, or else the largest that repels.
+    about = [rest for rest in fixed if rest.variance > 0]
+    scale = about[-1].variance if about else sigma_b**2 + sigma_w**2
+    repels = bool(about) and about[-1].stability == "unstable"
+    starts = [scale * factor for factor in ((0.8, 1.25) if repels else (0.08, 2.5))]
+    top = 2.8 * scale
     ax = new_figure(5.4).subplots() if ax is None else ax
     k = np.linspace(0, top, 400)
     ax.plot([0, top], [0, top], color=GREY, linewidth=1.1, linestyle=(0, (5, 2.5)),
-            label="the diagonal: a variance is kept")  # fmt: skip
+            label="every variance is kept" if neutral else "a variance is kept")  # fmt: skip
     ax.plot(k, onward(k), color=BLUE, linewidth=2.4, label=_formula(sigma_b))
     for start, label in zip(starts, ("layer by layer", None), strict=True):
         x, y = _cobweb(onward, start, top)
         ax.plot(x, y, color=VERMILION, linewidth=1.1, label=label, zorder=2.5)
         ax.plot(x[:1], y[:1], "o", color=VERMILION, markersize=4.5, zorder=3)
-    neutral = point is not None and point.stability == "neutral"
-    for rest in () if neutral else (*others, *([point] if point else [])):
+    for rest in () if neutral else fixed:
         solid = rest.stability == "stable"
         ax.plot(
             [rest.variance], [rest.variance], "o", markersize=9, zorder=3.5, clip_on=False,
@@ -99,7 +102,7 @@ def variance_map(
     bias = f", $\\sigma_b$ = {sigma_b:.4g}" if sigma_b else ""
     name = square.act
     ax.set_title(f"{name}, $\\sigma_w$ = {sigma_w:.4g}{bias}", loc="left", fontsize=12)
-    legend(ax, loc="upper left")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=10.5)
     return ax
 
 

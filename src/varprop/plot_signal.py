@@ -79,11 +79,13 @@ def signal(
     label = "10% to 90% of networks"
     if several:
         # Where more than 10% of the networks are dead, the band reaches down to the axis.
-        bounds = [np.nan_to_num(heights(log, logarithmic), nan=_BELOW) for log in (low, high)]
+        bottom, top = (
+            np.nan_to_num(heights(log, logarithmic), nan=_BELOW) for log in (low, high)
+        )
         if few:
-            ax.vlines(layers, *bounds, color=BLUE, linewidth=1.3, alpha=0.8, label=label)
+            ax.vlines(layers, bottom, top, color=BLUE, linewidth=1.3, alpha=0.8, label=label)
         else:
-            ax.fill_between(layers, *bounds, color=SKY, alpha=0.35, linewidth=0, label=label)
+            ax.fill_between(layers, bottom, top, color=SKY, alpha=0.35, linewidth=0, label=label)
         ax.plot(
             layers, heights(single, logarithmic).T, color=GREY, linewidth=0.5, alpha=0.3,
             zorder=1.5,

@@ -13,7 +13,7 @@ from .text import format_log, wrapped
 if TYPE_CHECKING:
     from .theory import Gain
 
-_FINE = math.log(100.0)  # a signal that changes by less than that factor trains
+_FINE = 2 * math.log(100.0)  # mean squares: the root changes by less than a factor of 100
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Recipe:
 
     @property
     def fine(self) -> bool:
-        """Whether signal and gradient change by less than a factor of 100 through the depth."""
+        """Whether rms signal and gradient change by less than a factor of 100 through the depth."""
         changes = [self.log_variance[1] - self.log_variance[0]]
         if self.log_gradient is None:
             return False
@@ -94,7 +94,25 @@ class Recipe:
         else:
             text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
             text += "on its way back"
-        return f"{text}: {'fine' if self.fine else 'not fine'}."
+        judged = "fine: less than 10^4" if self.fine else "not fine: 10^4 or more"
+        text += f" ({judged}, that is 100 in root mean square)."
+        return text if self.fine or self.kept is None else f"{text} {self._remedy}"
+
+    @property
+    def kept(self) -> float | None:
+        """Mean square of an input whose K is K* from the first layer on; None without K* > 0."""
+        variance = self.gain.critical.variance
+        if not variance:
+            return None
+        return float((variance - self.sigma_b**2) / self.sigma_w**2)
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"With inputs of mean square {self.kept:.4g}, not 1, K is "
+            f"{self.gain.critical.variance:.4g} in every layer, and squared gradients keep "
+            "their size."
+        )
 
     def __str__(self) -> str:
         numbers = f"sigma_w = {self.sigma_w:.10g}, sigma_b = {self.sigma_b:.10g}"
@@ -104,7 +122,7 @@ class Recipe:
             parts.append(f"{framework}\n  weights  {weights}\n  biases   {biases}")
         parts.append(wrapped(f"why: {self.because}", "  "))
         parts.append(wrapped(self.outlook, "  "))
-        parts.append(str(self.gain))
+        parts.append(self.gain.table())
         return "\n\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,8 +171,9 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
 
     Examples
     --------
-    >>> print(recipe("relu", 50).outlook)
-    depth 50: K goes from 2.00 to 2.00, and a squared gradient changes by a factor 1.00 on its way back: fine.
+    >>> found = recipe("relu", 50)
+    >>> found.log_gradient, found.outlook[:38]
+    (0.0, 'depth 50: K goes from 2.00 to 2.00, an')
     """
     from . import theory
 
