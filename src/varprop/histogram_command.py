@@ -92,8 +92,7 @@ def table(result: Propagation, quantity: str) -> str:
     body = []
     for layer in layers:
         edges, heights = drawn_layer(counts, int(layer), unit)
-        middles = (edges[1:] + edges[:-1]) / 2
-        share, _ = np.histogram(middles, columns, weights=heights)
+        share = np.diff(np.interp(columns, edges, np.append(0.0, np.cumsum(heights))))
         # Square roots: tails are seen beside a peak.
         level = np.sqrt(share / share.max()) if share.max() > 0 else share
         bars = "".join(_BARS[round(9 * float(v))] for v in level)

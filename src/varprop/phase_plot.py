@@ -55,9 +55,9 @@ def phase(
     >>> [axes.get_xlabel() for axes in phase(found).axes[:2]]
     ['$\\\\sigma_w$', '$\\\\sigma_w$']
     """
-    from .phase import predicted_edge
-
     from matplotlib.axes import Axes
+
+    from .phase import predicted_edge
 
     if ax is None:
         figure = new_figure(4.4)

@@ -79,9 +79,7 @@ def signal(
     label = "10% to 90% of networks"
     if several:
         # Where more than 10% of the networks are dead, the band reaches down to the axis.
-        bottom, top = (
-            np.nan_to_num(heights(log, logarithmic), nan=_BELOW) for log in (low, high)
-        )
+        bottom, top = (np.nan_to_num(heights(log, logarithmic), nan=_BELOW) for log in (low, high))
         if few:
             ax.vlines(layers, bottom, top, color=BLUE, linewidth=1.3, alpha=0.8, label=label)
         else:

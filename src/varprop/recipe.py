@@ -90,12 +90,10 @@ class Recipe:
         first, last = (format_log(log) for log in self.log_variance)
         text = f"depth {self.depth}: K goes from {first} to {last}, "
         if self.log_gradient is None:
-            text += "and no gradient comes back through a jump"
-        else:
-            text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
-            text += "on its way back"
+            return f"{text}but no gradient comes back through a jump."
+        text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
         judged = "fine: less than 10^4" if self.fine else "not fine: 10^4 or more"
-        text += f" ({judged}, that is 100 in root mean square)."
+        text += f"on its way back ({judged}, that is 100 in root mean square)."
         return text if self.fine or self.kept is None else f"{text} {self._remedy}"
 
     @property
@@ -181,7 +179,7 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
     point = found.critical
     if point.sigma_w is None or point.sigma_b is None:
         sigma_w, sigma_b = found.gain, 0.0
-        because = f"it keeps a variance of 1. There is no critical point, because {point.because}"
+        because = f"it keeps a variance of 1. There is no critical point, because {point.because}."
     else:
         sigma_w, sigma_b = point.sigma_w, point.sigma_b
         because = f"the critical point ({point.kind}). {point.because}"
