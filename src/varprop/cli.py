@@ -195,7 +195,15 @@ def simulate(
 
 @cli.command(short_help="Simulate a grid of parameters.")
 @sweep_options
-def sweep(store: str, resume: bool, threads: int | None, dask: str | None, **options: Any) -> None:
+@form_options
+def sweep(
+    store: str,
+    resume: bool,
+    threads: int | None,
+    dask: str | None,
+    form: str | None,
+    **options: Any,
+) -> None:
     """Simulate every combination of parameters, into a Zarr store.
 
     Numbers may be lists, 1,2,5, or ranges, 0.5:3:26 (first, last, how many);
@@ -211,12 +219,14 @@ def sweep(store: str, resume: bool, threads: int | None, dask: str | None, **opt
     """
     from . import sweep_command as room
 
-    click.echo(room.run(store, threads, dask, room.parameters(options, store, resume)))
+    done = room.run(store, threads, dask, room.parameters(options, store, resume))
+    put(form, lambda: room.told(done), lambda: done, lambda: [done])
 
 
 @cli.command(short_help="Draw where gradients grow and where they fade.")
 @phase_options
-def phase(output: str, **options: Any) -> None:
+@form_options
+def phase(output: str, form: str | None, **options: Any) -> None:
     """Measure growth of gradients and variance over sigma_w and sigma_b, and draw both.
 
     Networks go where they are needed to reach --stderr in every cell. Theory's edge
@@ -226,12 +236,23 @@ def phase(output: str, **options: Any) -> None:
     Examples:
       varprop phase --act tanh -o phase.png
       varprop phase --act gelu --sigma-w 1:2:41 --sigma-b 0:1:21 -o gelu.pdf
+
+    --json prints one object: the axes sigma_w and sigma_b, growth (of g per layer,
+    ln) and log_variance (of the last layer) with their standard errors, by sigma_b
+    and then sigma_w, theory's predicted_growth, and the edge. --csv prints a row
+    for each cell.
     """
     from . import sweep_command as room
 
     check_outputs(output, None)
-    click.echo(room.draw_phases(output, options))
+    diagram = room.draw_phases(output, options)
     wrote(output)
+    put(
+        form,
+        lambda: room.edge_table(diagram),
+        lambda: room.phase_document(diagram),
+        lambda: room.phase_records(diagram),
+    )
 
 
 @cli.command(short_help="Derive a result and write it up.")
@@ -252,12 +273,14 @@ def phase(output: str, **options: Any) -> None:
     help="Format of --all.  [default: html]",
 )
 @click.option("--list", "listing", is_flag=True, help="List the derivations there are.")
+@form_options
 def derive(
     name: str | None,
     outputs: tuple[str, ...],
     everything: bool,
     suffix: str | None,
     listing: bool,
+    form: str | None,
 ) -> None:
     """Derive a result, check every step of it, and write it up.
 
@@ -272,6 +295,9 @@ def derive(
       varprop derive relu -o relu.html -o relu.pdf
       varprop derive "x*tanh(x)" -o mine.md
       varprop derive --all -o derivations/
+
+    --json and --csv print the equations, as LaTeX and as formulas, and the outcome
+    of checking each: proved, or confirmed at random points.
     """
     if (name is not None) + everything + listing != 1:
         raise click.UsageError("give the NAME of a derivation, a formula, --all or --list")
@@ -281,10 +307,15 @@ def derive(
         raise click.UsageError("--all needs one folder to write to: -o FOLDER")
     if listing and outputs:
         raise click.UsageError("--list only prints; it writes no file")
+    if form is not None and (outputs or everything):
+        raise click.UsageError(f"--{form} goes to the terminal or a pipe, not with -o or --all")
     from . import derive_command as room
 
     if listing:
-        click.echo(room.listing())
+        put(form, room.listing, room.names, room.names)
+    elif form is not None:
+        found = room.checked(str(name))
+        put(form, str, lambda: found, lambda: found["equations"])
     elif everything:
         room.derive_all(outputs[0], suffix or "html")
     elif outputs:

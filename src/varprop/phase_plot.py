@@ -71,7 +71,10 @@ def phase(
     _map(left, diagram, diagram.growth, "growth of g per layer, ln", cmap="RdBu_r", vmin=-most,
          vmax=most)  # fmt: skip
     for right in panels[1:]:
-        _map(right, diagram, diagram.log_variance, "ln K of the last layer", cmap="viridis")
+        # A few cells where signals die would leave one colour for all the others.
+        least = np.quantile(diagram.log_variance, 0.05)
+        _map(right, diagram, diagram.log_variance, "ln K of the last layer", cmap="viridis",
+             vmin=least)  # fmt: skip
     if min(diagram.growth.shape) > 1:
         levels = [-1 / scale for scale in _SCALES] + [1 / scale for scale in reversed(_SCALES)]
         lines = left.contour(
@@ -101,5 +104,6 @@ def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **co
     mesh = axes.pcolormesh(diagram.sigma_w, diagram.sigma_b, values, shading="nearest", **colours)
     figure = axes.get_figure(root=True)
     if figure is not None:
-        figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9)
+        extend = "min" if values.min() < mesh.norm.vmin else "neither"
+        figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9, extend=extend)
     axes.set_xlabel(r"$\sigma_w$", fontsize=12)
