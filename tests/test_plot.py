@@ -220,8 +220,7 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
     save_figure(plot(propagation()), tmp_path / "a.png")
     assert dict(mpl.rcParams) == before
     code = (
-        "import sys; from handmade import propagation; from varprop.network import Network
-from varprop.plot import plot, save_figure\n"
+        "import sys; from handmade import propagation; from varprop.plot import plot, save_figure\n"
         f"save_figure(plot(propagation()), {str(tmp_path / 'b.png')!r})\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
