@@ -85,7 +85,7 @@ def test_theory_comes_by_default_and_not_where_there_is_none() -> None:
     np.testing.assert_allclose(lines(signal(normed))["theory, infinite width"], 1.0)
     # K of the next layer is e^(2 K): after a few layers even ln K is beyond float64
     steep = Network(9, width=7, act="exp(x)", sigma_w=1.0)
-    with pytest.raises(OverflowError):
+    with pytest.raises(ValueError, match="overflows float64"):
         predict(steep)
     ax = signal(propagation(rows(4, 9), network=steep))
     assert "theory, infinite width" not in lines(ax)

@@ -188,10 +188,10 @@ def _documents(results: Sequence[Propagation]) -> list[dict[str, Any]]:
 
 def _records(results: Sequence[Propagation]) -> list[dict[str, Any]]:
     records = []
-    for document in _documents(results):
-        network, theory = document["network"], document["theory"]
+    for result, document in zip(results, _documents(results), strict=True):
+        network, theory = result.network, document["theory"]
         for i, layer in enumerate(document["layers"]):
             there = {f"theory.{key}": logs[i] if logs else None for key, logs in theory.items()}
-            named = {"act": str(network["act"]), "scheme": str(network["scheme"])}
+            named = {"act": str(network.act), "scheme": str(network.scheme)}
             records.append(named | layer | there)
     return records

@@ -350,8 +350,11 @@ class LayerStatistic:
 
     @property
     def _without_zeros(self) -> FloatArray:
+        """Logarithms of those layers, (trials, how many)."""
         whole = self._never_zero
-        return self._log if whole.all() else np.ascontiguousarray(self._log[:, whole])
+        if whole.all():
+            return self._log.reshape(len(self._log), -1)
+        return np.ascontiguousarray(self._log[:, whole])
 
     def _need_two_trials(self) -> None:
         if len(self._log) < 2:
