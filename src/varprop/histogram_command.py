@@ -75,7 +75,7 @@ def table(result: Propagation, quantity: str) -> str:
     --------
     >>> from varprop import simulate
     >>> p = simulate(depth=3, width=50, act="tanh", trials=9, histogram=64)
-    >>> print(table(p, "activation").splitlines()[2].split()[:4])
+    >>> print(table(p, "activation").splitlines()[3].split()[:4])
     ['layer', 'rms', 'satur%', 'zero%']
     """
     from .plot_histograms import drawn_layer, drawn_range

@@ -170,8 +170,8 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
     Examples
     --------
     >>> found = recipe("relu", 50)
-    >>> found.log_gradient, found.outlook[:38]
-    (0.0, 'depth 50: K goes from 2.00 to 2.00, an')
+    >>> found.fine, found.outlook[:36]
+    (True, 'depth 50: K goes from 2.00 to 2.00, ')
     """
     from . import theory
 
