@@ -148,8 +148,7 @@ def dress(ax: Axes, depth: int, label: str) -> None:
 
     ax.set_xlabel("layer", fontsize=12)
     ax.set_ylabel(label, fontsize=12)
-    margin = max(0.5, 0.012 * depth)
-    ax.set_xlim(1 - margin, depth + margin)
+    ax.set_xlim(0.5, depth + max(0.5, 0.012 * depth))
     ax.xaxis.set_major_locator(
         MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     )
