@@ -15,8 +15,11 @@ from handmade import propagation, rows
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+import varprop
 from varprop.figure import BLACK, BLUE, GREY, SKY, VERMILION, new_figure
+from varprop.network import Network
 from varprop.plot import plot, save_figure, shares, signal
+from varprop.theory import predict
 
 pytestmark = pytest.mark.filterwarnings("error")
 LN10 = np.log(10)
@@ -35,7 +38,7 @@ def drawn(figure: Figure) -> np.ndarray:
 
 def test_the_lines_are_the_numbers() -> None:
     p = propagation(rows(30, 40, noise=0.05))
-    upper, lower = plot(p).axes
+    upper, lower = plot(p, prediction=False).axes
     np.testing.assert_allclose(lines(upper)["median of 30 networks"], p.preactivation.median)
     np.testing.assert_allclose(lines(lower)["saturated"], 100 * p.saturated.mean)
     np.testing.assert_allclose(lines(lower)["exactly zero"], 100 * p.zero.mean)
@@ -67,13 +70,48 @@ def test_beyond_float64(statistic: str, drift: float) -> None:
     assert bottom < expected.min() < expected.max() < top
 
 
+def test_theory_comes_by_default_and_not_where_there_is_none() -> None:
+    p = varprop.simulate(depth=30, width=60, act="tanh", sigma_w=1.5, sigma_b=0.1, trials=9)
+    upper, middle, _ = plot(p).axes
+    expected = predict(p.network)
+    np.testing.assert_allclose(lines(upper)["theory, infinite width"], expected.variance)
+    np.testing.assert_allclose(
+        lines(middle)["theory, infinite width"], expected.log_gradient / LN10
+    )
+    assert all("theory, infinite width" not in lines(ax) for ax in plot(p, prediction=False).axes)
+    # a norm after the sum keeps q at 1, whatever K does
+    normed = varprop.simulate(depth=5, width=60, act="relu", norm=varprop.Norm("rms", "post"),
+                              trials=3)  # fmt: skip
+    np.testing.assert_allclose(lines(signal(normed))["theory, infinite width"], 1.0)
+    # K of the next layer is e^(2 K): after a few layers even ln K is beyond float64
+    steep = Network(9, width=7, act="exp(x)", sigma_w=1.0)
+    with pytest.raises(ValueError, match="overflows float64"):
+        predict(steep)
+    ax = signal(propagation(rows(4, 9), network=steep))
+    assert "theory, infinite width" not in lines(ax)
+
+
+def test_the_first_of_several_inputs_and_cotangents_is_drawn() -> None:
+    p = varprop.simulate(
+        depth=4, width=30, act="tanh", correlation=0.5, cotangents=2, trials=5, seed=3
+    )
+    _, middle, lower = plot(p, prediction=False).axes
+    first = np.median(np.asarray(p.gradient.log[:, 0, 0]), axis=0)
+    np.testing.assert_allclose(lines(middle)["median of 5 networks"], np.exp(first))
+    np.testing.assert_allclose(lines(lower)["saturated"], 100 * p[0].saturated.mean)
+
+
+def test_a_notebook_shows_a_figure() -> None:
+    assert plot(propagation())._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
 def test_the_scale_is_linear_unless_it_helps() -> None:
     shape = (5, 30)
     flat = rows(*shape)
 
     def with_q(q: np.ndarray) -> np.ndarray:
         logs = vars(flat) | {"log_preactivation": np.log(np.broadcast_to(q, shape))}
-        ax = signal(propagation(type(flat)(**logs)))
+        ax = signal(propagation(type(flat)(**logs)), prediction=False)
         return lines(ax)["median of 5 networks"]
 
     np.testing.assert_allclose(with_q(np.linspace(1, 9, 30)), np.linspace(1, 9, 30))
@@ -125,14 +163,15 @@ def test_axes_given_are_drawn_on_and_returned() -> None:
     left, right = figure.subplots(1, 2)
     assert signal(p, left) is left
     assert shares(p, right) is right
-    assert plot(p, left) is figure
-    assert plot(p, (left, right)) is figure
-    assert p.plot(left) is figure
+    assert plot(p, left) is left
+    both = (left, right)
+    assert plot(p, both) is both
+    assert p.plot(left) is left
     assert len(figure.axes) == 2
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(ValueError, match="variance, preactivation, activation; got 'q'"):
+    with pytest.raises(ValueError, match="variance, preactivation, activation, gradient; got 'q'"):
         signal(propagation(), statistic="q")
     with pytest.raises(ValueError, match=r"\(7,\), the result 3 layers"):
         plot(propagation(), prediction=SimpleNamespace(log_variance=np.zeros(7)))

@@ -97,23 +97,33 @@ class Gain:
     def __float__(self) -> float:
         return self.gain
 
-    def __str__(self) -> str:
-        own = [
+    @property
+    def rows(self) -> tuple[PublishedGain, ...]:
+        """Every gain there is, the computed ones first, and what it does."""
+        own = (
+            ("unit variance", self.gain),
+            ("normalised", self.normalised),
+            ("Kumar", self.kumar),
+        )
+        computed = tuple(
             PublishedGain(name, value, *_effect(self.act, value))
-            for name, value in (
-                ("unit variance", self.gain),
-                ("normalised", self.normalised),
-                ("Kumar", self.kumar),
-            )
+            for name, value in own
             if value is not None
-        ]
-        body = [[row.source, f"{row.gain:.6g}", row.does] for row in (*own, *self.published)]
+        )
+        return computed + self.published
+
+    def table(self) -> str:
+        """The gains and what they do, without the critical point."""
+        body = [[row.source, f"{row.gain:.6g}", row.does] for row in self.rows]
         width = max(len(row[0]) for row in body)
         lines = [f"{self.act}: gains, sigma_w = sqrt(fan_in Var W)"]
         for source, value, does in body:
             lines.append(wrapped(f"{source:<{width}} {value:>9} {does}", " " * (width + 11)))
-        return "\n".join(
-            [*lines, wrapped("critical: " + " ".join(str(self.critical).split()), "  ")]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return f"{self.table()}\n" + wrapped(
+            "critical: " + " ".join(str(self.critical).split()), "  "
         )
 
 

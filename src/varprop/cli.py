@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from . import compare_command, gain_command, histogram_command, list_commands
+from .command_output import FIGURE, check_outputs, form_options, progress_bar, put, wrote
 from .options import network_options, network_parts, run_options
 from .sweep_command import phase_options, sweep_options
-
-if TYPE_CHECKING:
-    from .propagation import Propagation
 
 OK, ERROR, INTERRUPTED = 0, 1, 130
 # What bad values, files and missing optional packages raise; anything else is a bug to be shown.
@@ -88,13 +85,16 @@ def cli() -> None:
     Examples:
       varprop simulate --depth 200 --act relu --scheme he
       varprop simulate --depth 50 --act tanh --sigma-w 1.5 --compare
+      varprop compare --act tanh --schemes "normal(0.01),xavier,he"
+      varprop gain gelu
       varprop derive relu -o relu.md
+
+    \b
+    The shell completes commands and options, once told so; in bash, zsh or fish:
+      eval "$(_VARPROP_COMPLETE=bash_source varprop)"
 
     Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
     """
-
-
-_PATH = click.Path(dir_okay=False)
 
 
 @cli.command()
@@ -106,16 +106,16 @@ _PATH = click.Path(dir_okay=False)
     type=click.Path(exists=True, dir_okay=False),
     help="Inputs: one row of numbers each, .npy or .csv.  [default: mean square 1]",
 )
-@click.option("--plot", "plot_file", type=_PATH, help="Draw a figure (.png, .svg, .pdf).")
-@click.option("--save", "save_file", type=_PATH, help="Save the result; varprop.load reads it.")
+@click.option("--plot", "plot_file", type=FIGURE, help="Draw a figure (.png, .svg, .pdf).")
+@click.option("--save", "save_file", type=FIGURE, help="Save the result; varprop.load reads it.")
 @click.option("--compare", is_flag=True, help="Hold the result against theory.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
+@form_options
 def simulate(
     input_file: str | None,
     plot_file: str | None,
     save_file: str | None,
     compare: bool,
-    as_json: bool,
+    form: str | None,
     **options: Any,
 ) -> None:
     """Draw random networks and measure a signal in every layer.
@@ -132,7 +132,7 @@ def simulate(
     In a .csv file # begins a comment. With --input and --width, the first
     layer takes as many inputs as a row of the file has numbers. With several
     rows the correlations of all pairs are measured; table, --plot and --compare
-    are of the first input.
+    are of the first input. --plot draws theory as a line, where there is one.
 
     \b
     --json prints one object; ln is the natural logarithm, and null stands where
@@ -161,40 +161,49 @@ def simulate(
       histogram: with --histogram, counts of each layer's bins; bin i begins at
         (i - bins/2) 2^exponent
       comparison: with --compare, what the comparison found
+    --csv prints the layers, a row each.
     """
     from .inputs import read_input
 
     parts = network_parts(options)
     x = None if input_file is None else read_input(input_file)
-    _check_outputs(plot_file, save_file)
+    check_outputs(plot_file, save_file)
     from . import simulate as run
 
     with progress_bar(f"{options['trials']} networks of depth {parts['depth']}") as progress:
         result = run(**parts, x=x, progress=progress, **options)
     if save_file is not None:
         result.save(save_file)
-        _wrote(save_file)
+        wrote(save_file)
     comparison = result[0].compare() if compare else None
     if plot_file is not None:
-        _draw(result[0], plot_file, theory=compare)
-    if as_json:
-        import json
+        from .plot import save_figure
 
-        from .summary import as_dict
+        save_figure(result.plot(), plot_file)
+        wrote(plot_file)
+    from .summary import as_dict
 
-        document = as_dict(result)
-        if comparison is not None:
-            document["comparison"] = comparison.to_dict()
-        click.echo(json.dumps(document, allow_nan=False))
-    else:
-        click.echo(str(result))
-        if comparison is not None:
-            click.echo(f"\n{comparison}")
+    def text() -> str:
+        return str(result) if comparison is None else f"{result}\n\n{comparison}"
+
+    def document() -> dict[str, Any]:
+        found = as_dict(result)
+        return found if comparison is None else found | {"comparison": comparison.to_dict()}
+
+    put(form, text, document, lambda: as_dict(result)["layers"])
 
 
 @cli.command(short_help="Simulate a grid of parameters.")
 @sweep_options
-def sweep(store: str, resume: bool, threads: int | None, dask: str | None, **options: Any) -> None:
+@form_options
+def sweep(
+    store: str,
+    resume: bool,
+    threads: int | None,
+    dask: str | None,
+    form: str | None,
+    **options: Any,
+) -> None:
     """Simulate every combination of parameters, into a Zarr store.
 
     Numbers may be lists, 1,2,5, or ranges, 0.5:3:26 (first, last, how many);
@@ -210,12 +219,14 @@ def sweep(store: str, resume: bool, threads: int | None, dask: str | None, **opt
     """
     from . import sweep_command as room
 
-    click.echo(room.run(store, threads, dask, room.parameters(options, store, resume)))
+    done = room.run(store, threads, dask, room.parameters(options, store, resume))
+    put(form, lambda: room.told(done), lambda: done, lambda: [done])
 
 
 @cli.command(short_help="Draw where gradients grow and where they fade.")
 @phase_options
-def phase(output: str, **options: Any) -> None:
+@form_options
+def phase(output: str, form: str | None, **options: Any) -> None:
     """Measure growth of gradients and variance over sigma_w and sigma_b, and draw both.
 
     Networks go where they are needed to reach --stderr in every cell. Theory's edge
@@ -225,12 +236,23 @@ def phase(output: str, **options: Any) -> None:
     Examples:
       varprop phase --act tanh -o phase.png
       varprop phase --act gelu --sigma-w 1:2:41 --sigma-b 0:1:21 -o gelu.pdf
+
+    --json prints one object: the axes sigma_w and sigma_b, growth (of g per layer,
+    ln) and log_variance (of the last layer) with their standard errors, by sigma_b
+    and then sigma_w, theory's predicted_growth, and the edge. --csv prints a row
+    for each cell.
     """
     from . import sweep_command as room
 
-    _check_outputs(output, None)
-    click.echo(room.draw_phases(output, options))
-    _wrote(output)
+    check_outputs(output, None)
+    diagram = room.draw_phases(output, options)
+    wrote(output)
+    put(
+        form,
+        lambda: room.edge_table(diagram),
+        lambda: room.phase_document(diagram),
+        lambda: room.phase_records(diagram),
+    )
 
 
 @cli.command(short_help="Derive a result and write it up.")
@@ -251,12 +273,14 @@ def phase(output: str, **options: Any) -> None:
     help="Format of --all.  [default: html]",
 )
 @click.option("--list", "listing", is_flag=True, help="List the derivations there are.")
+@form_options
 def derive(
     name: str | None,
     outputs: tuple[str, ...],
     everything: bool,
     suffix: str | None,
     listing: bool,
+    form: str | None,
 ) -> None:
     """Derive a result, check every step of it, and write it up.
 
@@ -271,6 +295,9 @@ def derive(
       varprop derive relu -o relu.html -o relu.pdf
       varprop derive "x*tanh(x)" -o mine.md
       varprop derive --all -o derivations/
+
+    --json and --csv print the equations, as LaTeX and as formulas, and the outcome
+    of checking each: proved, or confirmed at random points.
     """
     if (name is not None) + everything + listing != 1:
         raise click.UsageError("give the NAME of a derivation, a formula, --all or --list")
@@ -280,10 +307,15 @@ def derive(
         raise click.UsageError("--all needs one folder to write to: -o FOLDER")
     if listing and outputs:
         raise click.UsageError("--list only prints; it writes no file")
+    if form is not None and (outputs or everything):
+        raise click.UsageError(f"--{form} goes to the terminal or a pipe, not with -o or --all")
     from . import derive_command as room
 
     if listing:
-        click.echo(room.listing())
+        put(form, room.listing, room.names, room.names)
+    elif form is not None:
+        found = room.checked(str(name))
+        put(form, str, lambda: found, lambda: found["equations"])
     elif everything:
         room.derive_all(outputs[0], suffix or "html")
     elif outputs:
@@ -292,77 +324,13 @@ def derive(
         room.show(str(name))
 
 
-@cli.command()
-def activations() -> None:
-    """List the activations that have a name."""
-    from . import activations as table
-    from .text import text_table
-
-    body = [[str(act), act.formula.text if act.formula else ""] for act in table()]
-    click.echo(text_table(["name", "formula"], body, left=2))
-
-
-@cli.command(short_help="List the initialisations that have a name.")
-def schemes() -> None:
-    """List the initialisations that have a name, with their variances."""
-    from . import schemes as table
-    from .text import text_table
-
-    body = [
-        [
-            ", ".join((row.name, *row.aliases)),
-            row.distribution,
-            row.variance + ("" if row.bias == "0" else f"; biases: {row.bias}"),
-        ]
-        for row in table()
-    ]
-    click.echo(text_table(["name", "weights", "their variance"], body, left=3))
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[float], None] | None]:
-    """Give a function to call with the share done, or None where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=1.0)
-        yield lambda done: bar.update(task, completed=done)
-
-
-def _check_outputs(plot_file: str | None, save_file: str | None) -> None:
-    """Find out before the work, not after it, that a file can't be written."""
-    from .files import check_writable
-
-    if plot_file is not None:
-        from .figure import check_format
-
-        check_format(plot_file)
-        check_writable(plot_file)
-    if save_file is not None:
-        check_writable(save_file)
-    if plot_file and save_file and os.path.realpath(plot_file) == os.path.realpath(save_file):
-        raise click.UsageError("--plot and --save name the same file")
-
-
-def _draw(result: Propagation, path: str, *, theory: bool) -> None:
-    from .plot import plot, save_figure
-
-    prediction = None
-    if theory:
-        from .theory import predict
-
-        log_input = result.input_mean_square_log
-        assert isinstance(log_input, float)  # one input
-        prediction = predict(result.network, log_input_mean_square=log_input)
-    save_figure(plot(result, prediction=prediction), path)
-    _wrote(path)
-
-
-def _wrote(path: str) -> None:
-    click.echo(f"wrote {path}", err=True)
+for _command in (
+    compare_command.compare,
+    histogram_command.histogram,
+    gain_command.gain,
+    gain_command.critical,
+    list_commands.activations,
+    list_commands.schemes,
+    list_commands.info,
+):
+    cli.add_command(_command)

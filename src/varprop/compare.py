@@ -100,13 +100,13 @@ class Comparison:
     def __repr__(self) -> str:
         return f"<Comparison: {self.verdict}>"
 
-    def __str__(self) -> str:
-        from .table import chosen_layers, header
-        from .text import format_log, text_table, wrapped
+    def layer_table(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and cells of a table of layers."""
+        from .table import chosen_layers
+        from .text import format_log
 
-        rows = chosen_layers(self.propagation.network.depth) - 1
         body = []
-        for row in rows:
+        for row in chosen_layers(self.propagation.network.depth) - 1:
             if np.ma.getmaskarray(self.sigmas)[row]:
                 body.append([str(row + 1), "-", "-", "-", "-"])
                 continue
@@ -119,16 +119,31 @@ class Comparison:
                     f"{self.sigmas[row]:+.2f}",
                 ]
             )
-        heads = ["layer", "predicted a", "measured a", "std. error", "sigmas"]
-        tests = [[t.name, f"{t.sigmas:+.2f}", f"{t.p_value:.2g}"] for t in self.tests]
+        return ["layer", "predicted a", "measured a", "std. error", "sigmas"], body
+
+    def test_table(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and cells of a table of the tests."""
+        body = [[t.name, f"{t.sigmas:+.2f}", f"{t.p_value:.2g}"] for t in self.tests]
+        return ["test", "sigmas", "p-value"], body
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from .html import comparison_html
+
+        return comparison_html(self)
+
+    def __str__(self) -> str:
+        from .table import header
+        from .text import text_table, wrapped
+
         parts = [
             header(self.propagation),
-            text_table(heads, body),
+            text_table(*self.layer_table()),
             "predicted: E[a | K] = Q(K) of each network's own K, one layer at a time (exact\n"
             "at any width); averages over networks with weights 1/sd.",
         ]
-        if tests:
-            parts.append(text_table(["test", "sigmas", "p-value"], tests, left=1))
+        if self.tests:
+            parts.append(text_table(*self.test_table(), left=1))
         if self.left_out:
             parts.append(
                 wrapped(f"not tested, for too few units at work: {', '.join(self.left_out)}.", "  ")

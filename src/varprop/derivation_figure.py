@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import BLACK, BLUE, DPI, GREY, SKY, VERMILION, legend, new_figure
+from .figure import COLOURS, DASHES, DPI, GREY, MARKERS, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Points", "drawn", "paint", "simulated"]
 
-_COLOURS = (BLUE, VERMILION, BLACK, "#009E73", "#CC79A7", SKY)
-_DASHES = ("solid", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)), (0, (9, 3)))
-_MARKERS = "osD^vP"
 _MOST_POINTS = 30
 
 
@@ -130,7 +127,7 @@ def drawn(figure: Figure, points: tuple[Points, ...] | None = None) -> Canvas:
 def _draw_curve(ax: Axes, curve: Curve, i: int) -> None:
     ax.plot(
         curve.x, curve.y, label=curve.label, linewidth=1.8,
-        color=_COLOURS[i % 6], linestyle=_DASHES[i % 6],
+        color=COLOURS[i % 8], linestyle=DASHES[i % 8],
     )  # fmt: skip
 
 
@@ -139,8 +136,8 @@ def _draw_points(ax: Axes, group: Points, i: int, *, only: bool) -> None:
     seen = group.y > 0 if ax.get_yscale() == "log" else np.full(len(group.y), True)
     ax.errorbar(
         group.x[seen], group.y[seen], 2 * group.error[seen], label=f"{group.label} (± 2 s.e.)",
-        color=_COLOURS[i % 6], linestyle="none", marker=_MARKERS[i % 6], markersize=5.5,
-        markerfacecolor=_COLOURS[i % 6] if only else "white", capsize=2.5, linewidth=1.2, zorder=3,
+        color=COLOURS[i % 8], linestyle="none", marker=MARKERS[i % 8], markersize=5.5,
+        markerfacecolor=COLOURS[i % 8] if only else "white", capsize=2.5, linewidth=1.2, zorder=3,
     )  # fmt: skip
 
 

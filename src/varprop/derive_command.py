@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from .theory.derivation import Derivation
 
-__all__ = ["derive_all", "listing", "show", "write_documents"]
+__all__ = ["checked", "derive_all", "listing", "names", "show", "write_documents"]
 
 _INDEX = """# Derivations
 
@@ -30,11 +30,52 @@ def listing() -> str:
     >>> "relu" in listing()
     True
     """
-    from . import theory
     from .text import text_table
 
-    body = [[derivation.name, derivation.title] for derivation in theory.derivations()]
-    return text_table(["name", "title"], body, left=2)
+    return text_table(["name", "title"], [list(row.values()) for row in names()], left=2)
+
+
+def names() -> list[dict[str, str]]:
+    """Name and title of each derivation there is.
+
+    Examples
+    --------
+    >>> names()[0]["name"]
+    'linear'
+    """
+    from . import theory
+
+    return [{"name": each.name, "title": each.title} for each in theory.derivations()]
+
+
+def checked(name: str) -> dict[str, Any]:
+    """A derivation as text, every equation with the outcome of its check.
+
+    Parameters
+    ----------
+    name : str
+        A derivation, an activation or a formula.
+    """
+    found = _derived(name)
+    return {
+        "name": found.name,
+        "title": found.title,
+        "claim": found.claim,
+        "assumptions": list(found.assumptions),
+        "equations": [
+            {
+                "title": step.title,
+                "left": str(step.left),
+                "right": str(step.right),
+                "latex": step.latex(),
+                "why": step.why,
+                "outcome": step.check(),
+            }
+            for step in found.equations()
+        ],
+        "in_practice": found.in_practice,
+        "sources": list(found.sources),
+    }
 
 
 def write_documents(name: str, outputs: Sequence[str]) -> None:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from .statistic import FloatArray
 
 BLUE, SKY, VERMILION, BLACK, GREY = "#0072B2", "#56B4E9", "#D55E00", "#000000", "#555555"
+# Things that are told apart by colour, dash and marker alike: the first, the second, ...
+COLOURS = (BLUE, VERMILION, BLACK, "#009E73", "#CC79A7", SKY, "#E69F00", "#777777")
+DASHES: tuple[Any, ...] = (
+    "solid", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)), (0, (9, 3)),
+    (0, (6, 2, 1.5, 2, 1.5, 2)), (0, (1, 3)),
+)  # fmt: skip
+MARKERS = "osD^vPX*"
 DPI = 160
 
 
@@ -34,20 +41,30 @@ def new_figure(height: float = 4.5) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.0, height), dpi=DPI, layout="constrained", facecolor="white")
+    class Shown(Figure):
+        """A notebook shows it although pyplot doesn't know it."""
+
+        def _repr_png_(self) -> bytes:
+            from io import BytesIO
+
+            image = BytesIO()
+            self.savefig(image, format="png", dpi=100)
+            return image.getvalue()
+
+    figure = Shown(figsize=(8.0, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure; the suffix says in which format (.png, .svg, .pdf, ...).
+def save_figure(figure: Figure | Axes, path: str | os.PathLike[str]) -> None:
+    """Write a figure; the suffix says in which format (.png, .svg, .pdf).
 
     The file appears whole or not at all.
 
     Parameters
     ----------
-    figure : Figure
-        What to write.
+    figure : Figure or Axes
+        What to write: of Axes, the figure they are in.
     path : path-like
         Where to; a file that is there is replaced.
 
@@ -67,8 +84,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     from .files import atomic_path
 
     check_format(path)
+    whole = figure.get_figure(root=True)
+    assert whole is not None  # Axes that were removed from their figure
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+        whole.savefig(temporary, dpi=DPI)
 
 
 def check_format(path: str | os.PathLike[str]) -> None:

@@ -30,6 +30,22 @@ def _branch(
         return value  # a rule such as 1/sqrt(depth), which the record checks
 
 
+def complete_activation(
+    _context: click.Context, _parameter: click.Parameter, typed: str
+) -> list[str]:
+    """Names of activations for the shell to complete."""
+    from ._activation_table import TABLE
+
+    return [row.name for row in TABLE if row.name.startswith(typed)]
+
+
+def complete_scheme(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Names of schemes for the shell to complete."""
+    from ._scheme_table import NAMES
+
+    return [name for name in NAMES if name.startswith(typed)]
+
+
 def network_options(command: Command) -> Command:
     """Add the options that say which network; `network_parts` collects them."""
     for option in reversed(
@@ -41,11 +57,12 @@ def network_options(command: Command) -> Command:
                 help="Units layer by layer, the input's size first; instead of --width.",
             ),
             click.option(
-                "--act", default="relu", show_default=True,
+                "--act", default="relu", show_default=True, shell_complete=complete_activation,
                 help="Activation: a name, leaky_relu(0.2), or a formula in x.",
             ),
             click.option(
-                "--scheme", help="Initialisation: a name, or such as normal(0.01).  [default: he]"
+                "--scheme", shell_complete=complete_scheme,
+                help="Initialisation: a name, or such as normal(0.01).  [default: he]",
             ),
             click.option("--sigma-w", type=float, help="Var W = sigma_w^2/fan_in; no --scheme."),
             click.option("--sigma-b", type=float, help="Standard deviation of the biases."),
@@ -70,8 +87,8 @@ def network_options(command: Command) -> Command:
     return command
 
 
-def run_options(command: Command) -> Command:
-    """Add the options of a Monte-Carlo run, named as the parameters of `varprop.simulate`."""
+def trial_options(command: Command) -> Command:
+    """Add the options of drawing networks, named as the parameters of `varprop.simulate`."""
     engines = click.Choice(["auto", "matrix-free", "dense", "reference"])
     for option in reversed(
         (
@@ -92,6 +109,16 @@ def run_options(command: Command) -> Command:
                 "--backward/--no-backward", default=None,
                 help="Measure gradients too.  [default: yes, unless the activation jumps]",
             ),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """Add the options of drawing networks, and those of what else to measure."""
+    for option in reversed(
+        (
             click.option(
                 "--correlation", type=float, help="Two inputs with this cosine; no --input."
             ),
@@ -113,7 +140,7 @@ def run_options(command: Command) -> Command:
         )
     ):  # fmt: skip
         command = option(command)
-    return command
+    return trial_options(command)
 
 
 def network_parts(options: dict[str, Any]) -> dict[str, Any]:

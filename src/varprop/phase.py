@@ -106,9 +106,9 @@ class PhaseDiagram:
 
     def plot(self) -> Figure:
         """Draw growth and variance, and over them theory's edge and depth scales."""
-        from .phase_plot import plot_phases
+        from .phase_plot import phase
 
-        return plot_phases(self)
+        return phase(self)
 
 
 def phase_diagram(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,27 +18,63 @@ if TYPE_CHECKING:
 _SCALES = (3.0, 10.0, 30.0)  # layers
 
 
-def plot_phases(diagram: PhaseDiagram) -> Figure:
+@overload
+def phase(diagram: PhaseDiagram, ax: None = None) -> Figure: ...
+@overload
+def phase(diagram: PhaseDiagram, ax: Axes) -> Axes: ...
+@overload
+def phase(diagram: PhaseDiagram, ax: Sequence[Axes]) -> Sequence[Axes]: ...
+def phase(
+    diagram: PhaseDiagram, ax: Axes | Sequence[Axes] | None = None
+) -> Figure | Axes | Sequence[Axes]:
     """Draw growth of gradients and variance over (sigma_w, sigma_b).
 
     Over the first lie the measured edge of chaos, theory's, and the curves on which a gradient
     changes e-fold within 3, 10 and 30 layers, by these numbers.
 
+    Parameters
+    ----------
+    diagram : PhaseDiagram
+        From `varprop.phase_diagram`.
+    ax : Axes, or two of them, optional
+        Where to draw: one for the gradients alone. Default: a new figure.
+
+    Returns
+    -------
+    Figure, or what was given as `ax`
+
+    Raises
+    ------
+    ValueError
+        For more than two Axes, or none.
+
     Examples
     --------
     >>> from varprop.phase import phase_diagram
     >>> found = phase_diagram("tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1, 0.2], depth=9, width=50)
-    >>> [axes.get_xlabel() for axes in plot_phases(found).axes[:2]]
+    >>> [axes.get_xlabel() for axes in phase(found).axes[:2]]
     ['$\\\\sigma_w$', '$\\\\sigma_w$']
     """
+    from matplotlib.axes import Axes
+
     from .phase import predicted_edge
 
-    figure = new_figure(4.4)
-    left, right = figure.subplots(1, 2, sharey=True)
+    if ax is None:
+        figure = new_figure(4.4)
+        panels = list(figure.subplots(1, 2, sharey=True))
+    else:
+        panels = [ax] if isinstance(ax, Axes) else list(ax)
+    if len(panels) not in (1, 2):
+        raise ValueError(f"ax must be an Axes or two of them, got {len(panels)}")
+    left = panels[0]
     most = float(np.abs(diagram.growth).max())
     _map(left, diagram, diagram.growth, "growth of g per layer, ln", cmap="RdBu_r", vmin=-most,
          vmax=most)  # fmt: skip
-    _map(right, diagram, diagram.log_variance, "ln K of the last layer", cmap="viridis")
+    for right in panels[1:]:
+        # A few cells where signals die would leave one colour for all the others.
+        least = np.quantile(diagram.log_variance, 0.05)
+        _map(right, diagram, diagram.log_variance, "ln K of the last layer", cmap="viridis",
+             vmin=least)  # fmt: skip
     if min(diagram.growth.shape) > 1:
         levels = [-1 / scale for scale in _SCALES] + [1 / scale for scale in reversed(_SCALES)]
         lines = left.contour(
@@ -50,7 +87,7 @@ def plot_phases(diagram: PhaseDiagram) -> Figure:
         measured, diagram.sigma_b, xerr=error, fmt="o", markersize=3.5, color=VERMILION,
         markeredgecolor="white", markeredgewidth=0.4, label="edge, simulated",
     )  # fmt: skip
-    for axes in (left, right):
+    for axes in panels:
         axes.plot(
             predicted_edge(diagram), diagram.sigma_b, color=BLACK, linewidth=1.6,
             label="edge, theory",
@@ -60,12 +97,13 @@ def plot_phases(diagram: PhaseDiagram) -> Figure:
     left.set_title(
         f"{diagram.act}, depth {diagram.depth}, width {diagram.width}", loc="left", fontsize=11
     )
-    return figure
+    return figure if ax is None else ax
 
 
 def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **colours: Any) -> None:
     mesh = axes.pcolormesh(diagram.sigma_w, diagram.sigma_b, values, shading="nearest", **colours)
     figure = axes.get_figure(root=True)
     if figure is not None:
-        figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9)
+        extend = "min" if values.min() < mesh.norm.vmin else "neither"
+        figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9, extend=extend)
     axes.set_xlabel(r"$\sigma_w$", fontsize=12)

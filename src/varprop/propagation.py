@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .compare import Comparison
-    from .plot import LayerLogs
+    from .plot_theory import Wanted
 
 __all__ = ["Propagation", "Rows", "input_label"]
 
@@ -252,13 +252,24 @@ class Propagation(Measured):
 
         return compare(self)
 
-    def plot(
-        self, ax: Axes | tuple[Axes, Axes] | None = None, prediction: LayerLogs | None = None
-    ) -> Figure:
-        """Draw the signal by depth; see `varprop.plot.plot`.
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from .html import propagation_html
 
-        Theory's line comes with ``prediction=varprop.theory.predict(p.network)``, and a file with
-        ``varprop.plot.save_figure(p.plot(), "figure.png")``.
+        return propagation_html(self)
+
+    @overload
+    def plot(self, ax: None = None, prediction: Wanted = None) -> Figure: ...
+    @overload
+    def plot(self, ax: Axes, prediction: Wanted = None) -> Axes: ...
+    @overload
+    def plot(self, ax: Sequence[Axes], prediction: Wanted = None) -> Sequence[Axes]: ...
+    def plot(
+        self, ax: Axes | Sequence[Axes] | None = None, prediction: Wanted = None
+    ) -> Figure | Axes | Sequence[Axes]:
+        """Draw signal, gradient and saturation by depth, and theory; see `varprop.plot.plot`.
+
+        ``varprop.plot.save_figure(p.plot(), "figure.png")`` writes a file.
         """
         from .plot import plot
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
+
+if TYPE_CHECKING:
+    from .phase import PhaseDiagram
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -109,8 +112,10 @@ def stored_parameters(store: str) -> dict[str, Any]:
     return found
 
 
-def run(store: str, threads: int | None, dask: str | None, arguments: dict[str, Any]) -> str:
-    """Sweep, and say what there is now."""
+def run(
+    store: str, threads: int | None, dask: str | None, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Sweep, and give what there is now."""
     from . import sweep
 
     if dask is None:
@@ -123,11 +128,21 @@ def run(store: str, threads: int | None, dask: str | None, arguments: dict[str, 
 
         with Client(dask, timeout="10s") as client:  # type: ignore[no-untyped-call]
             dataset = sweep(store=store, threads=threads, executor=client, **arguments)
-    sizes = [f"{name} {size}" for name, size in dataset["trials"].sizes.items()]
+    return {
+        "store": store,
+        "axes": dict(dataset["trials"].sizes),
+        "cells": int(dataset["trials"].size),
+        "trials": int(dataset["trials"].max()),
+        "layers": int(dataset.sizes["layer"]),
+    }
+
+
+def told(done: Mapping[str, Any]) -> str:
+    """What `run` found, in two lines."""
+    sizes = " x ".join(f"{name} {size}" for name, size in done["axes"].items())
     return (
-        f"{dataset['trials'].size} cells ({' x '.join(map(str, sizes)) or 'no axes'}), "
-        f"{int(dataset['trials'].max())} networks each, {dataset.sizes['layer']} layers\n"
-        f"xarray.open_zarr({store!r}) opens it"
+        f"{done['cells']} cells ({sizes or 'no axes'}), {done['trials']} networks each, "
+        f"{done['layers']} layers\nxarray.open_zarr({done['store']!r}) opens it"
     )
 
 
@@ -156,19 +171,67 @@ def phase_options(command: Command) -> Command:
     return command
 
 
-def draw_phases(output: str, options: dict[str, Any]) -> str:
-    """Measure, draw, and say where the edge is."""
+def draw_phases(output: str, options: dict[str, Any]) -> PhaseDiagram:
+    """Measure and draw."""
     from . import phase_diagram
     from .figure import save_figure
-    from .phase import predicted_edge
-    from .text import text_table
 
     for name in ("sigma_w", "sigma_b"):
         options[name] = np.atleast_1d(options[name])
     diagram = phase_diagram(**options)
     save_figure(diagram.plot(), output)
+    return diagram
+
+
+def edge_table(diagram: PhaseDiagram) -> str:
+    """Where the edge of chaos is, measured and by theory."""
+    from .text import text_table
+
     body = [
-        ["none" if np.isnan(v) else f"{v:.4g}" for v in row]
-        for row in zip(diagram.sigma_b, *diagram.edge(), predicted_edge(diagram), strict=True)
+        ["none" if value is None else f"{value:.4g}" for value in row.values()]
+        for row in _edges(diagram)
     ]
     return text_table(["sigma_b", "edge: sigma_w", "+-", "theory"], body)
+
+
+def phase_document(diagram: PhaseDiagram) -> dict[str, Any]:
+    """Everything in a diagram, for JSON."""
+    found: dict[str, Any] = {
+        name: getattr(diagram, name) for name in ("act", "depth", "width", "seed")
+    }
+    arrays = ("sigma_w", "sigma_b", *_CELLS)
+    return (
+        found
+        | {name: getattr(diagram, name).tolist() for name in arrays}
+        | {"edge": _edges(diagram)}
+    )
+
+
+def phase_records(diagram: PhaseDiagram) -> list[dict[str, Any]]:
+    """A row for each cell, for CSV."""
+    return [
+        {"sigma_b": sigma_b, "sigma_w": sigma_w}
+        | {name: getattr(diagram, name)[row, column].item() for name in _CELLS}
+        for row, sigma_b in enumerate(diagram.sigma_b.tolist())
+        for column, sigma_w in enumerate(diagram.sigma_w.tolist())
+    ]
+
+
+_CELLS = (
+    "growth", "growth_stderr", "predicted_growth", "log_variance", "log_variance_stderr", "trials",
+)  # fmt: skip
+
+
+def _edges(diagram: PhaseDiagram) -> list[dict[str, float | None]]:
+    """For each sigma_b the edge, its error and theory's; None where growth has one sign."""
+    from .phase import predicted_edge
+
+    names = ("sigma_b", "sigma_w", "stderr", "predicted")
+    columns = (diagram.sigma_b, *diagram.edge(), predicted_edge(diagram))
+    return [
+        {
+            name: None if np.isnan(value) else float(value)
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in zip(*columns, strict=True)
+    ]

@@ -44,8 +44,8 @@ def propagation_table(propagation: Propagation) -> str:
         Lines of at most 80 columns in ASCII (a user's own names may hold other letters).
     """
     head = header(propagation)
-    closing = _closing(propagation, summarise(propagation))
-    return f"{head}\n\n{_layers_table(propagation)}\n\n{_legend(propagation)}\n\n{closing}"
+    end = closing(propagation, summarise(propagation))
+    return f"{head}\n\n{_layers_table(propagation)}\n\n{legend(propagation)}\n\n{end}"
 
 
 def _layers_table(propagation: Propagation) -> str:
@@ -58,13 +58,20 @@ def _layers_table(propagation: Propagation) -> str:
         (2, (), True),
         (2, (), False),
     ):
-        columns = _columns(propagation.input(0), rows, quantiles, digits)
-        columns |= _further_columns(propagation, rows, digits)
+        columns = layer_cells(propagation, rows, quantiles, digits)
         columns = {name: cells for name, cells in columns.items() if shares or name not in SHARES}
         heads, body = list(columns), list(zip(*columns.values(), strict=True))
         if table_width(heads, body, 1) <= WIDTH:
             break
     return text_table(heads, body)
+
+
+def layer_cells(
+    propagation: Propagation, rows: IntArray, spread: tuple[float, ...], digits: int
+) -> dict[str, list[str]]:
+    """The cells of a table of layers, column by column; `rows` counts layers from 0."""
+    columns = _columns(propagation.input(0), rows, spread, digits)
+    return columns | _further_columns(propagation, rows, digits)
 
 
 def _columns(
@@ -148,6 +155,18 @@ def describe_network(network: Network) -> str:
     >>> describe_network(Network(depth=3, width=50, act="tanh", scheme="xavier"))
     'depth 3, width 50, tanh, xavier'
     """
+    return ", ".join(part for part in network_features(network) if part)
+
+
+def network_features(network: Network) -> tuple[str, ...]:
+    """What tells networks apart, each in a few words: depth, width, ...; empty where absent.
+
+    Examples
+    --------
+    >>> from varprop.network import Network
+    >>> network_features(Network(depth=3, width=50, act="tanh", sigma_b=0.1))[:5]
+    ('depth 3', 'width 50', 'tanh', 'he', 'sigma_b=0.1')
+    """
     widths = network.widths if network.width is None else (network.width,)
     if len(widths) == 1:
         width = f"width {network.width}"
@@ -161,9 +180,9 @@ def describe_network(network: Network) -> str:
     # None stands for the scheme's own biases, which its name implies.
     schemes = network.distinct_schemes
     own = network.sigma_b == 0 and all(scheme.bias_scale == 0 for scheme in schemes)
-    bias = "" if network.sigma_b is None or own else f", sigma_b={network.sigma_b:g}"
-    names = ", ".join(_joined(each) for each in (network.distinct_acts, schemes))
-    return f"depth {network.depth}, {width}, {names}{bias}{_extras(network)}"
+    bias = "" if network.sigma_b is None or own else f"sigma_b={network.sigma_b:g}"
+    names = (_joined(each) for each in (network.distinct_acts, schemes))
+    return (f"depth {network.depth}", width, *names, bias, *_extras(network))
 
 
 def _joined(each: tuple[Activation, ...] | tuple[Scheme, ...]) -> str:
@@ -174,16 +193,14 @@ def _joined(each: tuple[Activation, ...] | tuple[Scheme, ...]) -> str:
     return " - ".join(shown)
 
 
-def _extras(network: Network) -> str:
-    text = ""
+def _extras(network: Network) -> tuple[str, str, str]:
+    residual, norm = "", ""
     if network.residual is not None:
-        text += f", residual branch {network.residual.branch}"
-        text += f" skip {network.residual.skip:g}" if network.residual.skip != 1 else ""
+        residual = f"residual branch {network.residual.branch}"
+        residual += f" skip {network.residual.skip:g}" if network.residual.skip != 1 else ""
     if network.norm is not None:
-        text += f", {network.norm.kind} norm ({network.norm.place})"
-    if network.keep != 1:
-        text += f", dropout keeps {network.keep:g}"
-    return text
+        norm = f"{network.norm.kind} norm ({network.norm.place})"
+    return residual, norm, f"dropout keeps {network.keep:g}" if network.keep != 1 else ""
 
 
 def chosen_layers(depth: int) -> IntArray:
@@ -204,7 +221,8 @@ def chosen_layers(depth: int) -> IntArray:
     return np.unique(np.concatenate([[1], between, [depth]]))
 
 
-def _legend(propagation: Propagation) -> str:
+def legend(propagation: Propagation) -> str:
+    """What the columns of the table mean."""
     below = f"{100 * propagation.saturated_below:g}%"
     back = propagation.backward
     lines = [
@@ -229,7 +247,8 @@ def _legend(propagation: Propagation) -> str:
     return "\n".join(lines)
 
 
-def _closing(propagation: Propagation, facts: Summary) -> str:
+def closing(propagation: Propagation, facts: Summary) -> str:
+    """What it comes to, a fact a line."""
     depth, trials = propagation.network.depth, propagation.trials
     lines = []
     if facts.log_growth_per_layer is not None and facts.log_growth is not None:

@@ -1,0 +1,144 @@
+"""Two inputs on their way through the layers: do they come together, or part?"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .figure import BLACK, BLUE, GREY, SKY, dress, legend, new_figure, scale_log_or_not
+from .plot_signal import heights, spaced, thinned
+from .statistic import LayerStatistic
+from .summary import HIGH, LOW
+from .table import describe_network
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .propagation import Propagation
+    from .statistic import FloatArray
+
+_MOST_POINTS = 30
+_NEAR = math.log(0.03)  # 1 - c below it can't be seen on an axis of c
+
+
+def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int = 0) -> Axes:
+    """Draw the correlation c of two inputs' pre-activations by depth.
+
+    Points are medians over networks, with bars from their 10% to their 90% quantile; the line is
+    theory, in the limit of infinite width. Where the inputs come or stay so near to each other
+    that c is 1 to the eye, 1 - c is drawn, on a logarithmic axis.
+
+    Parameters
+    ----------
+    propagation : Propagation
+        A result with two inputs or more.
+    ax : Axes, optional
+        Where to draw. Default: a new figure.
+    pair : int, default 0
+        Which pair, by its place in ``propagation.pairs``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        When there is one input only, or no such pair.
+
+    Examples
+    --------
+    >>> import varprop
+    >>> p = varprop.simulate(depth=9, width=200, act="tanh", correlation=0.5, trials=9)
+    >>> correlation(p).get_ylabel()
+    '$c$, correlation of two inputs'
+    """
+    if propagation.inputs == 1:
+        raise ValueError(
+            "correlations need two inputs: simulate(..., correlation=0.5), or x of several rows"
+        )
+    pairs = propagation.pairs
+    if not 0 <= pair < len(pairs):
+        raise ValueError(f"pair must be from 0 to {len(pairs) - 1}, got {pair!r}")
+    depth = propagation.network.depth
+    logs = propagation.rows.log_gap
+    assert logs is not None  # there are several inputs
+    logs = logs.reshape(propagation.trials, len(pairs), depth)[:, pair]
+    # Pairs of which one input died have no angle; they count from there on in no quantile.
+    gap = LayerStatistic("gap", logs, missing=logs == np.inf)
+    low, median, high = gap.log_quantile((LOW, 0.5, HIGH)).filled(np.nan)
+    theory = _predicted(propagation, pair)
+    shown = np.concatenate([low, median, high] + ([] if theory is None else [theory]))
+    shown = shown[np.isfinite(shown)]
+    near = bool(shown.size and shown.min() < _NEAR)
+    ax = new_figure().subplots() if ax is None else ax
+
+    def placed(log: FloatArray) -> FloatArray:
+        return heights(log, True) if near else 1 - np.exp(log)
+
+    at = spaced(depth, _MOST_POINTS)
+    at = at[np.isfinite(median[at])]
+    ends = np.nan_to_num(np.abs([placed(log[at]) - placed(median[at]) for log in (low, high)]))
+    ax.errorbar(
+        at + 1, placed(median[at]), yerr=ends if near else ends[::-1], color=BLUE, marker="o",
+        markersize=5, linestyle="none", elinewidth=1.3, ecolor=SKY, zorder=2.5,
+        label="median of networks, 10% to 90%",
+    )  # fmt: skip
+    if theory is not None:
+        line = thinned(depth, 600)
+        ax.plot(
+            line + 1, placed(theory[line]), color=BLACK, linewidth=1.6, linestyle=(0, (5, 2.5)),
+            label="theory, infinite width",
+        )  # fmt: skip
+    if near:
+        dress(ax, depth, "$1 - c$ of two inputs")
+        scale_log_or_not(ax, heights(shown, True), True)
+    else:
+        dress(ax, depth, "$c$, correlation of two inputs")
+        least = 1 - math.exp(float(shown.max())) if shown.size else 0.0
+        ax.set_ylim(min(0.0, math.floor(4 * least) / 4) - 0.03, 1.03)
+        ax.axhline(0, color=GREY, linewidth=0.6)
+    ax.set_title(describe_network(propagation.network), loc="left", fontsize=12, wrap=True)
+    legend(ax, loc="best")
+    return ax
+
+
+def _predicted(propagation: Propagation, pair: int) -> FloatArray | None:
+    """ln(1 - c) by theory, for inputs as far apart as these."""
+    from .theory import predict
+
+    first, second = propagation.pairs[pair]
+    logs = np.ravel(propagation.input_mean_square_log)[[first, second]]
+    try:
+        log_gap = _input_log_gap(propagation, pair, logs)
+        found = predict(propagation.network, log_input_mean_square=logs.tolist(), log_gap=log_gap)
+        theory: FloatArray = found.log_gap
+    except (ValueError, OverflowError):
+        return None
+    return theory
+
+
+def _input_log_gap(propagation: Propagation, pair: int, logs: FloatArray) -> float:
+    """ln(1 - cosine) of the inputs, from the kernel of layer 1, which is exact.
+
+    With s = sigma_w^2 |x||x'|/n_0 and R = sqrt(K K'), layer 1 has R (1 - c_K) = R - sigma_b^2 -
+    s c, and R - sigma_b^2 - s is a difference of squares: written so that no digits are lost.
+    """
+    kernel = propagation.rows.log_kernel_gap
+    assert kernel is not None  # there are several inputs
+    gap = float(
+        np.exp(kernel.reshape(propagation.trials, -1, propagation.network.depth)[0, pair, 0])
+    )
+    if not np.isfinite(logs).all() or not math.isfinite(gap):
+        raise ValueError("an input of zeros has no angle to another")
+    weight = math.log(float(propagation.network.sigma_w[0]) ** 2)
+    bias = float(propagation.network.bias_std[0]) ** 2
+    # everything over s
+    extra = bias * math.exp(-weight - logs.mean())
+    ratio = math.exp(abs(logs[0] - logs[1]) / 2)
+    root = math.sqrt((ratio + extra) * (1 / ratio + extra))
+    apart = extra * (math.sqrt(ratio) - math.sqrt(1 / ratio)) ** 2 / (root + 1 + extra)
+    rest = gap * root - apart
+    return math.log(rest) if rest > 0 else -math.inf
