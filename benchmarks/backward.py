@@ -72,6 +72,8 @@ def per_trial() -> None:
     if importlib.util.find_spec("torch"):
         each["PyTorch"] = (with_torch(), 1)
     t = measure(each)
+    for name, times in t.items():
+        say(f"  ({name})", f"{1e3 * statistics.median(times):10,.3f} ms a trial", "")
     say("up and back / up", ratio(t["up and back"], t["up"]), "at most 3")
     say("a pair / one input, up", ratio(t["pair up"], t["up"]), "at most 3")
     both = ratio(t["pair up and back"], t["up and back"])

@@ -228,6 +228,21 @@ cdef inline void clear_panel(Frame x, int known, int many, int count, int64_t n,
         first += share
 
 
+cdef inline void squares_of(Frame x, int count, int64_t n, Team* team, double* out) noexcept nogil:
+    cdef int j
+    for j in range(count):
+        dots(one_column(column(x, j)), 1, column(x, j), n, team, out + j)
+
+
+cdef inline bint shrank(const double* before, const double* after, int count) noexcept nogil:
+    """Whether a column lost so much of its length that what is left is not orthogonal enough."""
+    cdef int j
+    for j in range(count):
+        if 0.0 < after[j] < 0.25 * before[j]:
+            return True
+    return False
+
+
 cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double* inverse,
                                double* room, double floor, Team* team) noexcept nogil:
     """x = Q R in place: column j of Q is inverse[j] x_j, R's column j at r[j * count].
@@ -235,31 +250,34 @@ cdef inline void orthogonalise(Frame x, int count, int64_t n, double* r, double*
     Gram-Schmidt by panels of 4 columns, twice where a column loses much of its length. A column
     that depends on those before it to rounding gets R_jj = 0 and inverse 0.
     """
-    cdef int j, panel, end
-    cdef double square
+    cdef int i, j, panel, many
+    cdef double square, cleared
     cdef double before[4]
+    cdef double after[4]
     memset(r, 0, count * count * sizeof(double))
     for panel in range(0, count, 4):
-        end = min(panel + 4, count)
+        many = min(4, count - panel)
         if panel > 0:
-            for j in range(panel, end):
-                dots(one_column(column(x, j)), 1, column(x, j), n, team, before + (j - panel))
-            clear_panel(x, panel, end - panel, count, n, r, inverse, room, team)
-        for j in range(panel, end):
-            dots(columns_from(x, panel), j + 1 - panel, column(x, j), n, team, room)
-            square = room[j - panel]
+            squares_of(columns_from(x, panel), many, n, team, before)
+            clear_panel(x, panel, many, count, n, r, inverse, room, team)
+            squares_of(columns_from(x, panel), many, n, team, after)
+            if shrank(before, after, many):
+                clear_panel(x, panel, many, count, n, r, inverse, room, team)
+        for i in range(many):
+            j = panel + i
+            dots(columns_from(x, panel), i + 1, column(x, j), n, team, room)
+            square = cleared = room[i]
             if panel == 0:
-                before[j] = square
-            if j > panel and square > 0.0:
-                factors_of(panel, j - panel, inverse, room, r + j * count)
-                square = add_and_square(column(x, j), columns_from(x, panel), j - panel, room, n,
-                                        team)
-            if j > 0 and 0.0 < square < 0.25 * before[j - panel]:
-                dots(x, j, column(x, j), n, team, room)
-                factors_of(0, j, inverse, room, r + j * count)
-                square = add_and_square(column(x, j), x, j, room, n, team)
+                before[i] = square
+            if i > 0 and square > 0.0:
+                factors_of(panel, i, inverse, room, r + j * count)
+                square = add_and_square(column(x, j), columns_from(x, panel), i, room, n, team)
+                if shrank(&cleared, &square, 1):
+                    dots(x, j, column(x, j), n, team, room)
+                    factors_of(0, j, inverse, room, r + j * count)
+                    square = add_and_square(column(x, j), x, j, room, n, team)
             inverse[j] = 0.0
-            if square > 1e-26 * max(before[j - panel], floor):
+            if square > 1e-26 * max(before[i], floor):
                 r[j * count + j] = sqrt(square)
                 inverse[j] = 1.0 / sqrt(square)
 
