@@ -87,9 +87,7 @@ def test_threads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_pieces_parts_and_files(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_pieces_parts_and_files(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     whole = simulate(name)
     trials = whole.trials
     parts = simulate(name, trials=1), simulate(name, trials=trials - 1, first_trial=1)

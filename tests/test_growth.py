@@ -15,7 +15,10 @@ from varprop.theory import fixed_point, lyapunov_exponents, predict
 
 share = Share("growth")
 
-TRIALS, WIDTH = 16, 20_000  # what infinite width neglects, of order depth/width, is below our errors
+TRIALS, WIDTH = (
+    16,
+    20_000,
+)  # what infinite width neglects, of order depth/width, is below our errors
 
 
 def check(name: str, found: FloatArray, expected: float) -> None:
@@ -60,9 +63,7 @@ def test_a_gap_shrinks_or_grows_over_100_decades(
     sigma_w: float, sigma_b: float, gap: float, depth: int
 ) -> None:
     """1 - c is multiplied by chi_1 = exp(-1/xi_c) in every layer."""
-    p, log_chi = at_rest(
-        sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, log_gap=gap, backward=False
-    )
+    p, log_chi = at_rest(sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, log_gap=gap, backward=False)
     log_gap = p.rows.log_gap
     assert log_gap is not None
     first = 20  # from here on K is at its fixed point

@@ -29,7 +29,7 @@ cdef struct Pass:
     bint normalise          # before phi, or, alone, in place
     bint keeps_slopes       # on the way back: values and slopes are wanted
     bint counts             # into histograms
-    lanes.vp_regime* regime # of each input
+    lanes.vp_regime* regime  # of each input
     double* per_step        # of each difference
     int* small
 
@@ -62,7 +62,8 @@ cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint 
     add_up(asked, at, at.r_z, c, at.sample)
 
 
-cdef inline void find_norms(const Asked* asked, State* at, int64_t units, Team* team) noexcept nogil:
+cdef inline void find_norms(const Asked* asked, State* at, int64_t units,
+                            Team* team) noexcept nogil:
     """What the norm does to each column: mean, spread, and what leaves along the parent."""
     cdef int c = asked.columns, j, parent
     cdef double n = <double> units, spread, other, along, across

@@ -87,7 +87,7 @@ cdef struct State:
     double* sums            # b x 5
     double* per_step        # b
     int* small              # b
-    lanes.vp_regime* regime # b
+    lanes.vp_regime* regime  # b
     double* room            # scratch, 4 (c + d) + 1
 
 

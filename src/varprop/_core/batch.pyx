@@ -417,7 +417,8 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     ``which`` says which holder is the plan of a layer; ``x`` holds inputs or differences to their
     ``parent`` in units of e^``log_x``, padded with zeros; ``rows`` is (6, trials, inputs, depth),
     the others (trials, number, depth). Each thread counts into its own ``counts`` (threads, 2,
-    depth, bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial that fails leaves its status and layer.
+    depth, bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial
+    that fails leaves its status and layer.
     """
     cdef Asked asked
     cdef Results to

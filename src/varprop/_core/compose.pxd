@@ -1,4 +1,4 @@
-# From a layer's activations to the law of the next pre-activations: scalars and small matrices only.
+# From a layer's activations to the law of the next pre-activations: scalars, small matrices.
 from libc.math cimport sqrt
 from varprop._core cimport lanes
 from varprop._core.batch cimport Asked, State, add_up, dot, find_units, power
