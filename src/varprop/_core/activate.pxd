@@ -229,6 +229,8 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                     for i in range(n):
                         column(at.slope, j)[start + done + i] = one.d[i]
                         column(at.value, j)[start + done + i] = hand.seen_of[j][i]
+                    for i in range(n, padded):  # sums run over whole groups
+                        column(at.value, j)[start + done + i] = 0.0
             for i in range(n, padded):
                 out[i] = 0.0
         done += n

@@ -360,6 +360,9 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         layer -= 1
         climb(at, at.d, ladder, asked.tangents, at.log_d, asked.widths[layer + 1], at.stretch,
               team)
+        for j in range(asked.tangents):
+            if at.stretch[j] == lanes.VP_NEVER:
+                at.log_d[ladder + j] = lanes.VP_NEVER  # an exact zero, and not one by underflow
 
 
 cdef inline double* take(double** room, int64_t count) noexcept nogil:
