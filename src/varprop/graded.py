@@ -8,9 +8,8 @@ of its own condition, never that of the product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
+from scipy.linalg.lapack import dgeqrf, dorgqr
 
 from .statistic import FloatArray
 
@@ -33,53 +32,73 @@ class GradedProduct:
     --------
     >>> product = GradedProduct(2)
     >>> for _ in range(1000):
-    ...     product.multiply(lambda q: np.diag([1.0, 0.1]) @ q)
+    ...     product.multiply(np.diag([1.0, 0.1]) @ product.columns)
     >>> product.log_singular_values().round(6)
     array([    0.      , -2302.585093])
     """
 
     def __init__(self, size: int) -> None:
-        self._columns = np.eye(size)
+        self.columns = np.eye(size)
         self._rows = np.eye(size)
         self._log = np.zeros(size)
-        self._rank_most = size
+        self._size = size
 
-    def multiply(self, factor: Callable[[FloatArray], FloatArray], log_unit: float = 0.0) -> None:
-        """Multiply from the left by e^log_unit times a linear map, given as what it does.
+    def multiply(self, moved: FloatArray, log_unit: float = 0.0) -> None:
+        """Multiply from the left by e^log_unit A, given A times `columns`.
 
-        Directions that the map takes to 0, up to rounding, are dropped: their singular values
-        are 0 from now on.
+        Directions that A takes to 0, up to rounding, are dropped: their singular values are 0
+        from now on.
         """
-        moved = factor(self._columns)
-        self._rank_most = min(self._rank_most, len(moved))
+        top = float(np.abs(moved).max(initial=0.0))
+        if top > 0:
+            moved, log_unit = moved / top, log_unit + np.log(top)
+        length = np.linalg.norm(moved, axis=0)
         while True:
-            q, r = np.linalg.qr(moved)
+            q, r = _qr(moved)
             size = np.zeros(moved.shape[1])
             size[: len(r)] = np.abs(np.diag(r))
-            kept = size > _DUST * np.linalg.norm(moved, axis=0)
+            kept = size > _DUST * length
             count = int(kept.sum())
             if kept[:count].all():
                 break
             # what the columns before it span, or what rounding left of it, waits at the end
             order = np.argsort(~kept, kind="stable")
-            moved = moved[:, order]
+            moved, length = moved[:, order], length[order]
             self._rows, self._log = self._rows[order], self._log[order]
-        r = r[:count]
-        with np.errstate(divide="ignore"):
-            log = np.log(np.abs(r)) + self._log
-        top = log.max(axis=1, initial=-np.inf)
-        rows = (np.sign(r) * np.exp(log - top[:, np.newaxis])) @ self._rows
-        length = np.linalg.norm(rows, axis=1)
-        log = top + np.log(length) + log_unit
+        rows, log = _times_graded(r[:count], self._rows, self._log)
         order = np.argsort(-log, kind="stable")
-        self._columns = q[:, order]
-        self._rows, self._log = (rows / length[:, np.newaxis])[order], log[order]
+        self.columns = q[:, :count][:, order]
+        self._rows, self._log = rows[order], log[order] + log_unit
 
     def log_singular_values(self) -> FloatArray:
         """ln of all singular values, descending; -inf for those that are 0."""
-        found = np.full(self._rank_most, -np.inf)
+        found = np.full(min(self._size, len(self.columns)), -np.inf)
         found[: len(self._log)] = _log_singular_values(self._rows, self._log)
         return found
+
+
+def _qr(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """By LAPACK without detours: half the time of numpy.linalg.qr at 500 columns."""
+    rows, columns = matrix.shape
+    if min(rows, columns) == 0:
+        return np.zeros((rows, 0)), np.zeros((0, columns))
+    room = 64 * max(rows, columns)
+    packed, tau, _, _ = dgeqrf(np.array(matrix, order="F"), lwork=room, overwrite_a=True)
+    r = np.triu(packed[: min(rows, columns)])
+    q, _, _ = dorgqr(packed[:, : len(tau)], tau, lwork=room, overwrite_a=True)
+    return q, r
+
+
+def _times_graded(
+    r: FloatArray, rows: FloatArray, log: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """R diag(e^log) rows, its own rows of length 1 beside the ln of their lengths."""
+    # a few rows may be smaller than those after them: the largest is each row's unit
+    top = np.maximum.accumulate(log[::-1])[::-1][: len(r)]
+    weights = r * np.exp(np.minimum(log - top[:, np.newaxis], 0.0))
+    rows = weights @ rows
+    length = np.linalg.norm(rows, axis=1)
+    return rows / length[:, np.newaxis], top + np.log(length)
 
 
 def _log_singular_values(rows: FloatArray, log: FloatArray) -> FloatArray:

@@ -81,7 +81,7 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
     }
     return Propagation(
         rows=rows,
-        ranges=_joined(ranges),
+        ranges=joined(ranges),
         provenance=provenance,
         histogram=histogram,
         **{name: getattr(left, name) for name in _SAME},
@@ -124,7 +124,8 @@ def describe_ranges(ranges: tuple[tuple[int, int], ...]) -> str:
     return f"{noun} {', '.join(spans)}"
 
 
-def _joined(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def joined(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Adjoining ranges as one."""
     result = [ranges[0]]
     for first, stop in ranges[1:]:
         if first == result[-1][1]:

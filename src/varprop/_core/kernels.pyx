@@ -7,7 +7,7 @@ from varprop._core.plan import LAWS
 from varprop._core.tiles cimport TILE, TILE_WORDS, padded_to, rows_a_stream
 
 PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4,
-            "matrix": 5}
+            "matrix": 5, "mask": 6}
 
 
 def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,
