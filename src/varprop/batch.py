@@ -23,6 +23,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2e8  # multiply-adds and numbers drawn between two looks at Python
+_KEPT = 6.4e7  # bytes of pre-activations that a trial may keep for the way back
 _NORMS = {"rms": 1, "layer": 2}
 _NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
 
@@ -58,6 +59,8 @@ class _Call:
         run, sizes = self.run, np.array(self.run.network.widths, dtype=np.float64)
         columns = run.inputs + run.tangents
         work = float(sizes.sum()) * columns * (10 + 4 * columns) * (1 + 2 * run.backward)
+        if run.engine == "dense":
+            work += float((sizes[1:] * sizes[:-1]).sum()) * (2 + columns) * (1 + run.backward)
         return max(run.threads, min(run.trials, int(_PIECE * run.threads / work)))
 
     def __call__(self, found: Arrays, start: int, stop: int) -> None:
@@ -95,7 +98,7 @@ class _Call:
             self.log_x,
             self.given,
             self.log_given,
-            _architecture(network),
+            _architecture(run),
             run.first_trial + start,
             run.tangents,
             max(1, run.gradients),
@@ -202,9 +205,12 @@ def _plans(
     return holders, which
 
 
-def _architecture(network: Network) -> dict[str, Any]:
+def _architecture(run: Run) -> dict[str, Any]:
+    network = run.network
     residual, norm = network.residual, network.norm
     return {
+        "dense": run.engine == "dense",
+        "step": _step(run),
         "residual": residual is not None,
         "skip": 0.0 if residual is None else residual.skip,
         "branch": 1.0 if residual is None else residual.factor(network.depth),
@@ -213,6 +219,42 @@ def _architecture(network: Network) -> dict[str, Any]:
         "keep": network.keep,
         "last_source": network.last_source,
     }
+
+
+def _step(run: Run) -> int:
+    """How many layers' pre-activations are at hand on the way back; of the others one in so many.
+
+    Without skip connections and drawn weights none are kept: they are made again.
+    """
+    depth = run.network.depth
+    if not run.backward:
+        return 2
+    return max(2, depth if depth * _frame(run) <= _KEPT else math.isqrt(depth - 1) + 1)
+
+
+def _frame(run: Run) -> int:
+    """Bytes of a layer's pre-activations."""
+    return 8 * (run.inputs + run.tangents) * (-(-max(run.network.widths) // 16) * 16 + 16)
+
+
+def memory(run: Run) -> int:
+    """Bytes that the engine's vectors take, results aside."""
+    columns, depth = run.inputs + run.tangents, run.network.depth
+    gradients = run.inputs * run.gradients + run.tangents * run.backward
+    workers = min(run.threads, run.trials)
+    vectors = 4 * columns + 2 * run.inputs + 1 + (columns + 2 * gradients) * run.backward
+    each = vectors * _frame(run) // columns
+    if run.network.residual is not None or run.engine == "dense":
+        step = _step(run)
+        each += (step + (depth // step) * run.backward) * _frame(run)
+    if run.engine == "dense":
+        each += gradients * _frame(run) // columns + 16 * max(run.network.widths)
+    each += 8 * depth * columns * (columns + 5) * run.backward
+    counters = 0
+    if run.histogram is not None:
+        bins = run.histogram if isinstance(run.histogram, int) else len(run.histogram)
+        counters = 16 * depth * (bins + 3)
+    return workers * (each + counters + 40 * run.inputs * _BLOCK)
 
 
 def _columns(

@@ -257,7 +257,11 @@ class Run:
         """Raise MemoryError where the result and the vectors would not fit."""
         results = 8 * (self.statistics * self.trials + 4) * self.network.depth
         vectors = 0
-        if self.engine == "dense":
+        if self.needs_batch and self.engine != "reference":
+            from .batch import memory
+
+            vectors = memory(self)
+        elif self.engine == "dense":
             widest = _padded(max(self.network.widths))
             vectors = int(self._vector_bytes) * min(self._batch, self.trials)
             vectors += 8 * widest * 17 * self.threads

@@ -32,6 +32,9 @@ cdef struct Asked:
     int64_t x_stride
     const double* given     # (cotangents, n_L), or NULL for random ones
     const double* log_given
+    bint dense              # weights that are not orthogonal are drawn one by one
+    bint keeps              # z of the layers is kept for the way back, not made again
+    Py_ssize_t step         # so many layers at a time; of the others one in `step`
     bint residual
     double skip
     double branch
@@ -46,6 +49,10 @@ cdef struct State:
     int64_t trial
     Frame z                 # c: pre-activations
     Frame before            # c: those of the layer below, for a skip connection
+    double* segment         # z of the layers that are at hand, of each c columns
+    double* marks           # z of the last layer before each segment but the first
+    Py_ssize_t loaded       # which segment is at hand
+    double* parts           # sums over rows of drawn weights
     Frame a                 # c: what is drawn of the weights, W Q = sigma_w/sqrt(fan_in) A
     Frame above             # c: the same of the layer above, on the way back
     Frame h                 # c: activations, then an orthonormal basis of them
@@ -68,6 +75,7 @@ cdef struct State:
     double* inverse_d       # max(c, d)
     double* inverse_u       # d
     double* weight          # c x c: z = A weight + bias share + skip share z_before
+    double* direct          # c: the same where A is W h itself
     double* bias_share      # c
     double* skip_share      # c
     double* column_law      # c x (2 c + 1): a column's law given the layer below, as coordinates

@@ -17,12 +17,14 @@ from varprop._core.batch cimport (
 )
 from varprop._core.columns cimport Frame, Hand, Team, column, draw_frame, orthogonalise
 from varprop._core.compose cimport compose
+from varprop._core.drawn cimport ROWS, is_drawn, multiply_up
 from varprop._core.descend cimport descend, input_of, rescale, through_norm
 from varprop._core.form cimport climb, draw_weights, form
 from varprop._core.layer cimport (
     BLOCK, CHUNK, LOG_A, LOG_K, LOG_Q, MEAN, SATURATED, ZERO, Plan, aligned_alloc, is_lost,
 )
 from varprop._core.plan cimport PlanHolder
+from varprop._core.tiles cimport TILE_WORDS, padded_to
 
 
 cdef enum:
@@ -64,35 +66,94 @@ cdef void remember(const Asked* asked, State* at, double* trace, bint law) noexc
         memcpy(trace + 2 * c, at.log_spread, asked.inputs * sizeof(double))
 
 
-cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
-                 double* kept, Team* team) noexcept nogil:
-    """A layer as it stood on the way up: A drawn again, z made from it or, with skips, kept."""
+cdef void recall(const Asked* asked, State* at, const double* trace, bint law) noexcept nogil:
+    """What `remember` has noted of a layer."""
     cdef int c = asked.columns, j
-    cdef const double* row = trace + layer * trace_size(asked)
-    memcpy(at.r_h, row, c * c * sizeof(double))
-    if draw_weights(asked, layer, at, at.a, team):
-        return lanes.VP_CALLBACK
-    if asked.residual:
-        row += c * (c + 2)
+    if law:
+        memcpy(at.r_h, trace, c * c * sizeof(double))
+        trace += c * c
         for j in range(c):
-            at.log_z[j] = row[j]
-            at.differs[j] = <int> row[c + j]
-        memcpy(at.log_spread, row + 2 * c, asked.inputs * sizeof(double))
-        at.z.at = kept + layer * c * at.z.stride
-        find_units(asked, at)
+            at.log_h[j] = trace[j]
+            at.differs_h[j] = <int> trace[c + j]
     else:
+        trace += c * (c + 2)
         for j in range(c):
-            at.log_h[j] = row[c * c + j]
-            at.differs_h[j] = <int> row[c * c + c + j]
+            at.log_z[j] = trace[j]
+            at.differs[j] = <int> trace[c + j]
+        memcpy(at.log_spread, trace + 2 * c, asked.inputs * sizeof(double))
+        find_units(asked, at)
+
+
+cdef void keep(const Asked* asked, Py_ssize_t layer, State* at) noexcept nogil:
+    """Where z of the next layer goes; that of every `step`th layer is marked before it goes."""
+    cdef int64_t size = asked.columns * at.z.stride
+    at.before = at.z
+    at.loaded = layer // asked.step
+    if layer % asked.step == 0 and layer > 0 and asked.gradients:
+        memcpy(at.marks + (at.loaded - 1) * size, at.before.at, size * sizeof(double))
+        at.before.at = at.marks + (at.loaded - 1) * size
+    at.z.at = at.segment + layer % asked.step * size
+
+
+cdef int load(const Asked* asked, Py_ssize_t segment, State* at, const double* trace,
+              Team* team) noexcept nogil:
+    """z of a segment's layers again, from the mark below it."""
+    cdef int64_t size = asked.columns * at.z.stride
+    cdef Py_ssize_t layer, first = segment * asked.step
+    at.loaded = segment
+    if segment > 0:
+        at.z.at = at.marks + (segment - 1) * size
+    for layer in range(first, min(first + asked.step, asked.depth)):
+        if is_drawn(asked, layer):
+            if layer > 0:
+                recall(asked, at, trace + (layer - 1) * trace_size(asked), False)
+                if prepare(asked, layer - 1, at, team) or activate(asked, layer - 1, at, True,
+                                                                    team):
+                    return lanes.VP_CALLBACK
+            elif start(asked, at, team):
+                return lanes.VP_CALLBACK
+            multiply_up(asked, layer, at, at.h, at.a, asked.columns, team)
+        if layer > 0:
+            recall(asked, at, trace + (layer - 1) * trace_size(asked), False)
+        recall(asked, at, trace + layer * trace_size(asked), True)
         compose(asked, layer, at)
-        if form(asked, layer, at, team):
+        at.before = at.z
+        at.z.at = at.segment + (layer - first) * size
+        if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, team):
             return lanes.VP_CALLBACK
-        climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1],
-              at.idle, team)
+        climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
+              team)
+    return lanes.VP_OK
+
+
+cdef int prepare(const Asked* asked, Py_ssize_t layer, State* at, Team* team) noexcept nogil:
+    """What a norm before phi needs to know of z."""
     if asked.norm != NO_NORM and not asked.post:
         find_sample(asked, at, asked.widths[layer + 1], True, team)
         find_norms(asked, at, asked.widths[layer + 1], team)
     return lanes.VP_OK
+
+
+cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
+                 Team* team) noexcept nogil:
+    """A layer as it stood on the way up: A drawn again, z made from it or, with skips, kept."""
+    cdef const double* row = trace + layer * trace_size(asked)
+    if asked.keeps:
+        if layer // asked.step != at.loaded and load(asked, layer // asked.step, at, trace, team):
+            return lanes.VP_CALLBACK
+        at.z.at = at.segment + layer % asked.step * asked.columns * at.z.stride
+    recall(asked, at, row, True)
+    if draw_weights(asked, layer, at, at.a, team):
+        return lanes.VP_CALLBACK
+    if asked.keeps:
+        recall(asked, at, row, False)
+    else:
+        compose(asked, layer, at)
+        if form(asked, layer, at, team):
+            return lanes.VP_CALLBACK
+        climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
+              team)
+    return prepare(asked, layer, at, team)
 
 
 cdef int start(const Asked* asked, State* at, Team* team) noexcept nogil:
@@ -114,8 +175,6 @@ cdef int start(const Asked* asked, State* at, Team* team) noexcept nogil:
             at.differs_h[j] = 0
             at.log_h[j] = 0.0
         climb(at, at.h, asked.inputs, asked.tangents, at.log_h, units, at.idle, team)
-        memset(at.stretch, 0, asked.tangents * sizeof(double))
-    orthogonalise(at.h, asked.columns, units, at.r_h, at.inverse, at.room, 0.0, team)
     return lanes.VP_OK
 
 
@@ -155,7 +214,7 @@ cdef int write_layer(const Asked* asked, Py_ssize_t layer, State* at, Results* t
 
 cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
               double[:, :, :] kernel_gaps, Py_ssize_t row, Py_ssize_t trials, double* trace,
-              double* kept, Team* team, int64_t* stopped_at) noexcept nogil:
+              Team* team, int64_t* stopped_at) noexcept nogil:
     """The way up of one trial."""
     cdef int status, j, c = asked.columns
     cdef int64_t units
@@ -163,9 +222,13 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
     cdef Pass here
     if start(asked, at, team):
         return lanes.VP_CALLBACK
+    memset(at.stretch, 0, asked.tangents * sizeof(double))
     for layer in range(asked.depth):
         stopped_at[0] = layer + 1
         units = asked.widths[layer + 1]
+        if is_drawn(asked, layer):
+            multiply_up(asked, layer, at, at.h, at.a, c, team)
+        orthogonalise(at.h, c, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
         if trace != NULL:
             remember(asked, at, trace + layer * trace_size(asked), True)
         compose(asked, layer, at)
@@ -173,9 +236,8 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
             if not (at.log_z[j] <= lanes.VP_LARGEST and at.log_ratio[j] <= 230.0):
                 return lanes.VP_OVERFLOW
         write_gaps(asked, at, at.column_law, at.law, 2 * c + 1, kernel_gaps, row, layer)
-        if asked.residual:
-            at.before = at.z
-            at.z.at = kept + (layer if trace != NULL else layer % 2) * c * at.z.stride
+        if asked.keeps:
+            keep(asked, layer, at)
         if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, team):
             return lanes.VP_CALLBACK
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, units, at.stretch, team)
@@ -205,7 +267,6 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
             return status
         if trace != NULL:
             remember(asked, at, trace + layer * trace_size(asked), False)
-        orthogonalise(at.h, c, units, at.r_h, at.inverse, at.room, 0.0, team)
     return lanes.VP_OK
 
 
@@ -253,13 +314,13 @@ cdef void write_gradients(const Asked* asked, Py_ssize_t layer, State* at, Resul
 
 
 cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const double* trace,
-              double* kept, Team* team, int64_t* stopped_at) noexcept nogil:
+              Team* team, int64_t* stopped_at) noexcept nogil:
     """The way back of one trial."""
     cdef int status, j, ladder = asked.inputs * asked.cotangents
     cdef Py_ssize_t layer = asked.depth - 1
     cdef Frame swapped
     stopped_at[0] = asked.depth
-    if restore(asked, layer, at, trace, kept, team) or begin_descent(asked, at, team):
+    if restore(asked, layer, at, trace, team) or begin_descent(asked, at, team):
         return lanes.VP_CALLBACK
     if asked.post:
         status = activate(asked, layer, at, True, team)
@@ -282,12 +343,14 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         swapped = at.above
         at.above = at.a
         at.a = swapped
-        if restore(asked, layer - 1, at, trace, kept, team):
+        if restore(asked, layer - 1, at, trace, team):
             return lanes.VP_CALLBACK
         status = activate(asked, layer - 1, at, True, team)
         if status:
             return status
-        orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
+        if not is_drawn(asked, layer):
+            orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room,
+                          0.0, team)
         status = descend(asked, layer, at, team)
         if status:
             return status
@@ -308,14 +371,20 @@ cdef inline Frame take_frame(double** room, int64_t count, int64_t stride) noexc
     return frame
 
 
-cdef int64_t lay_out(const Asked* asked, State* at, int64_t stride, double* room) noexcept nogil:
+cdef int64_t lay_out(const Asked* asked, State* at, int64_t stride, bint wide,
+                     double* room) noexcept nogil:
     """Deal out the room of one trial; returns how many numbers it takes."""
     cdef double* begin = room
     cdef int c = asked.columns, b = asked.inputs, d = asked.gradients, most = max(c, d)
-    if not asked.residual:
+    at.z.stride = stride
+    if not asked.keeps:
         at.z = take_frame(&room, c, stride)
     else:
-        at.z.at, at.z.stride = NULL, stride
+        at.segment = take(&room, asked.step * c * stride)
+        if d:
+            at.marks = take(&room, (asked.depth - 1) // asked.step * c * stride)
+    if asked.dense and d:
+        at.parts = take(&room, (16 if wide else 1) * d * stride)
     at.a = take_frame(&room, c, stride)
     at.h = take_frame(&room, c, stride)
     at.copy = take_frame(&room, c, stride)
@@ -336,6 +405,7 @@ cdef int64_t lay_out(const Asked* asked, State* at, int64_t stride, double* room
     at.inverse_d = take(&room, most)
     at.inverse_u = take(&room, d)
     at.weight = take(&room, c * c)
+    at.direct = take(&room, c)
     at.bias_share = take(&room, c)
     at.skip_share = take(&room, c)
     at.column_law = take(&room, c * (2 * c + 1))
@@ -363,14 +433,17 @@ cdef int64_t lay_out(const Asked* asked, State* at, int64_t stride, double* room
     return room - begin
 
 
-cdef int64_t equip(const Asked* asked, Hand* hand, int capacity, double* room) noexcept nogil:
+cdef int64_t equip(const Asked* asked, Hand* hand, int capacity, int64_t widest,
+                   double* room) noexcept nogil:
     """The same for the buffers of one thread."""
     cdef double* begin = room
     cdef int64_t pitch = capacity + 24
     hand.masks = <lanes.vp_stream*> take(&room, asked.inputs * (sizeof(lanes.vp_stream) // 8))
     hand.sums = <lanes.vp_sums*> take(&room, asked.inputs * (sizeof(lanes.vp_sums) // 8))
     hand.one.capacity = capacity
-    hand.one.words = <uint64_t*> take(&room, pitch)
+    hand.one.words = <uint64_t*> take(&room, max(pitch, <int64_t> TILE_WORDS))
+    if asked.dense:
+        hand.weights = <float*> take(&room, ROWS * widest // 2)
     hand.one.scaled = take(&room, pitch)
     hand.normal = take(&room, pitch)
     hand.mask = take(&room, pitch)
@@ -386,12 +459,12 @@ cdef int64_t equip(const Asked* asked, Hand* hand, int capacity, double* room) n
 
 cdef void run_trial(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
                     double[:, :, :] kernel_gaps, Py_ssize_t row, Py_ssize_t trials,
-                    int64_t first_trial, double* trace, double* kept, Team* team, int* status,
+                    int64_t first_trial, double* trace, Team* team, int* status,
                     int64_t* stopped_at) noexcept nogil:
     at.trial = first_trial + row
-    status[0] = rise(asked, at, to, gaps, kernel_gaps, row, trials, trace, kept, team, stopped_at)
+    status[0] = rise(asked, at, to, gaps, kernel_gaps, row, trials, trace, team, stopped_at)
     if status[0] == lanes.VP_OK and asked.gradients:
-        status[0] = fall(asked, at, to, row, trace, kept, team, stopped_at)
+        status[0] = fall(asked, at, to, row, trace, team, stopped_at)
         if status[0] != lanes.VP_OK:
             status[0] += BACK
 
@@ -414,7 +487,7 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     cdef Asked asked
     cdef Results to
     cdef Py_ssize_t trials = rows.shape[1], row, layer
-    cdef int64_t stride = 16, most, state_size, hand_size, kept_size, trace_size_all
+    cdef int64_t stride = 16, widest, most, state_size, hand_size, trace_size_all
     cdef int workers = 1 if wide else threads, thread, capacity = CHUNK
     cdef bint backward = gradient.shape[2] > 0
     memset(&asked, 0, sizeof(asked))
@@ -431,6 +504,9 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     if given.shape[0]:
         asked.given, asked.log_given = &given[0, 0], &log_given[0]
     asked.residual, asked.skip, asked.branch = arch["residual"], arch["skip"], arch["branch"]
+    asked.dense = arch["dense"]
+    asked.keeps = asked.residual or asked.dense
+    asked.step = arch["step"]
     asked.last_source = arch["last_source"]
     asked.norm, asked.post, asked.keep = arch["norm"], arch["post"], arch["keep"]
     to.rows, to.died = &rows[0, 0, 0, 0], &died[0, 0]
@@ -442,6 +518,7 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
         stride = max(stride, (widths[layer] + 15) // 16 * 16)
     most = (stride + BLOCK - 1) // BLOCK * max(
         max(asked.columns, asked.gradients), PER_INPUT * asked.inputs)
+    widest = padded_to(stride, lanes.VP_GROUP_SINGLE)
     if stride % 512 == 0:
         stride += 16  # lest columns compete for the same cache sets
     cdef PlanHolder holder
@@ -450,13 +527,10 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
             capacity = BLOCK
     cdef State probe
     cdef Hand hand_probe
-    state_size = lay_out(&asked, &probe, stride, NULL)
-    hand_size = equip(&asked, &hand_probe, capacity, NULL)
-    kept_size = 0
-    if asked.residual:
-        kept_size = (asked.depth if backward else 2) * asked.columns * stride
+    state_size = lay_out(&asked, &probe, stride, wide, NULL)
+    hand_size = equip(&asked, &hand_probe, capacity, widest, NULL)
     trace_size_all = asked.depth * trace_size(&asked) if backward else 0
-    cdef int64_t each = (state_size + kept_size + trace_size_all + most + 7) // 8 * 8
+    cdef int64_t each = (state_size + trace_size_all + most + 7) // 8 * 8
     cdef double* room = <double*> aligned_alloc(64, 8 * (workers * each + threads * hand_size))
     cdef State* states = <State*> calloc(workers, sizeof(State))
     cdef Hand* hands = <Hand*> calloc(threads, sizeof(Hand))
@@ -472,7 +546,8 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
             plans[layer] = &holder.plan
         asked.plans = plans
         for thread in range(threads):
-            equip(&asked, hands + thread, capacity, room + workers * each + thread * hand_size)
+            equip(&asked, hands + thread, capacity, widest,
+                  room + workers * each + thread * hand_size)
             if counts.shape[3]:
                 tallies[thread].bins = counts.shape[3]
                 tallies[thread].edges = &edges[0] if edges.shape[0] else NULL
@@ -481,17 +556,17 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
                 tallies[thread].outside = &outside[thread, 0, 0, 0]
                 hands[thread].tally = tallies + thread
         for thread in range(workers):
-            lay_out(&asked, states + thread, stride, room + thread * each)
+            lay_out(&asked, states + thread, stride, wide, room + thread * each)
             teams[thread].hands = hands if wide else hands + thread
             teams[thread].threads = threads if wide else 1
-            teams[thread].parts = room + thread * each + state_size + kept_size + trace_size_all
+            teams[thread].parts = room + thread * each + state_size + trace_size_all
         with nogil:
             for row in prange(trials, num_threads=workers, schedule="dynamic"):
                 run_trial(&asked, states + threadid(), &to, gaps, kernel_gaps, row, trials,
                           first_trial,
-                          (room + threadid() * each + state_size + kept_size if backward
+                          (room + threadid() * each + state_size if backward
                            else NULL),
-                          room + threadid() * each + state_size, teams + threadid(),
+                          teams + threadid(),
                           &status[row], &stopped_at[row])
     finally:
         free(room)

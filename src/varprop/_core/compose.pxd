@@ -10,9 +10,12 @@ cdef inline double half_log_sum(double a, double b) noexcept nogil:
     return 0.5 * lanes.vp_log_add(2.0 * a, 2.0 * b)
 
 
-cdef inline void set_column(const Asked* asked, const Plan* plan, Py_ssize_t layer, State* at,
+cdef inline double set_column(const Asked* asked, const Plan* plan, Py_ssize_t layer, State* at,
                             int j, double log_weights, bint biased) noexcept nogil:
-    """The unit of column j and the shares of bias and skip; its weights are scaled to fit."""
+    """The unit of column j and the shares of bias and skip; its weights are scaled to fit.
+
+    Returns the factor by which they are.
+    """
     cdef int c = asked.columns, i
     cdef double log_bias = 0.5 * plan.log_bias[layer] if biased else lanes.VP_NEVER
     cdef double log_layer = half_log_sum(log_weights, log_bias), log_skip = lanes.VP_NEVER, factor
@@ -26,10 +29,11 @@ cdef inline void set_column(const Asked* asked, const Plan* plan, Py_ssize_t lay
     at.bias_share[j] = factor * power(log_bias - at.log_z[j])
     at.skip_share[j] = (-1.0 if asked.skip < 0.0 else 1.0) * power(log_skip - at.log_z[j])
     if log_weights == at.log_z[j] and factor == 1.0:
-        return  # the usual case, without rounding
+        return 1.0  # the usual case, without rounding
     factor *= power(log_weights - at.log_z[j])
     for i in range(c):
         at.weight[j * c + i] *= factor
+    return factor
 
 
 cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexcept nogil:
@@ -49,8 +53,9 @@ cdef inline void compose(const Asked* asked, Py_ssize_t layer, State* at) noexce
         for i in range(c):
             column[i] = at.r_h[j * c + i] / length if length > 0.0 else 0.0
         at.differs[j] = at.differs_h[j]
-        set_column(asked, plan, layer, at, j, log_weights,
-                   j < asked.inputs and not at.differs[j])
+        at.direct[j] = set_column(asked, plan, layer, at, j, log_weights,
+                                  j < asked.inputs and not at.differs[j])
+        at.direct[j] = at.direct[j] / length if length > 0.0 else 0.0
     # r_z is still that of the layer below
     for j in range(c):
         column = at.column_law + j * dimensions

@@ -12,7 +12,7 @@ from varprop._core.columns cimport (
     scale,
 )
 from varprop._core.compose cimport half_log_sum
-from varprop._core.draws cimport padded_to_group
+from varprop._core.drawn cimport is_drawn, multiply_down
 from varprop._core.layer cimport BLOCK, Plan, is_haar, is_lost
 
 
@@ -51,6 +51,9 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
     cdef int c = asked.columns, d = asked.gradients, j, i
     cdef int64_t above = asked.widths[layer + 1], below = asked.widths[layer], n = below
     cdef double* coefficient = at.room + c + d
+    if is_drawn(asked, layer):
+        multiply_down(asked, layer, at, at.d, at.u, d, team)
+        return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
     for j in range(d):
         dots(at.above, c, column(at.d, j), above, team, at.cross + j * c)
         for i in range(c):

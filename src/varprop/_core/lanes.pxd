@@ -1,7 +1,7 @@
 # What the engines use of the C headers.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef extern from "tally.h" nogil:
+cdef extern from "drawn.h" nogil:
     enum:
         VP_GROUP
         VP_GROUP_SINGLE
@@ -126,3 +126,8 @@ cdef extern from "tally.h" nogil:
 
     void vp_count(const vp_tally*, int which, int64_t depth, int64_t layer, const double* v,
                   double log, int n) noexcept
+
+    void vp_products(const float* w, int64_t pitch, int rows, const double* x, int64_t stride,
+                     int columns, int64_t n, double* out, int64_t stride_out) noexcept
+    void vp_add_rows(double* u, int64_t stride, int columns, const float* w, int64_t pitch,
+                     int rows, const double* d, int64_t stride_d, int64_t n) noexcept
