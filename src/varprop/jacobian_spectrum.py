@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .spectrum_compare import SpectrumComparison
 
-_SAME = ("version", "network", "seed", "depths", "input_label")
+_SAME = ("version", "network", "seed", "depths", "input_label", "input_mean_square_log")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class JacobianSpectrum:
     ranges : tuple of (first, stop)
         Which trials.
     input_label : str
+    input_mean_square_log : float
+        ln(|x|²/n_0).
     version : str
 
     Examples
@@ -71,6 +73,7 @@ class JacobianSpectrum:
     seed: int
     ranges: tuple[tuple[int, int], ...]
     input_label: str
+    input_mean_square_log: float
     version: str
 
     def __post_init__(self) -> None:
@@ -102,8 +105,8 @@ class JacobianSpectrum:
         logs: FloatArray = self.log[:, self.depths.index(depth)]
         return logs[:, ~np.isnan(logs[0])]
 
-    def _log_traces(self, power: int) -> FloatArray:
-        """ln tr M^power, M = J Jᵀ; -inf where J is 0. Shape (trials, depths)."""
+    def log_traces(self, power: int) -> FloatArray:
+        """ln tr M^power of each network, M = J Jᵀ; -inf where J is 0. Shape (trials, depths)."""
         return np.logaddexp.reduce(
             np.where(np.isnan(self.log), -np.inf, 2 * power * self.log), axis=2
         )
@@ -124,7 +127,7 @@ class JacobianSpectrum:
         True
         """
         power = whole("order", order, 1, 2**20)
-        return self._log_traces(power) - np.log(self.network.widths[0])
+        return self.log_traces(power) - np.log(self.network.widths[0])
 
     @property
     def log_largest(self) -> FloatArray:
@@ -148,7 +151,7 @@ class JacobianSpectrum:
 
         0 for a Jacobian that is 0.
         """
-        one, two = self._log_traces(1), self._log_traces(2)
+        one, two = self.log_traces(1), self.log_traces(2)
         live = np.isfinite(two)
         ratio = np.exp(2 * np.where(live, one, 0.0) - np.where(live, two, 0.0))
         return MeanOverTrials.of(np.where(live, ratio / self.network.widths[0], 0.0))
@@ -159,7 +162,7 @@ class JacobianSpectrum:
 
         0 for a Jacobian that is 0.
         """
-        total = self._log_traces(1)[:, :, np.newaxis]
+        total = self.log_traces(1)[:, :, np.newaxis]
         live = np.isfinite(total) & np.isfinite(self.log)
         share = np.where(live, 2 * self.log, 0.0) - np.where(live, total, 0.0)
         entropy = -(np.where(live, np.exp(share) * share, 0.0)).sum(axis=2)

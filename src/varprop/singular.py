@@ -137,6 +137,7 @@ def measure(
         seed=run.seed,
         ranges=((run.first_trial, run.first_trial + run.trials),),
         input_label=input_label(run.x),
+        input_mean_square_log=run.log_inputs[0],
         version=VERSION,
     )
 
