@@ -23,7 +23,7 @@ _MOST_LOG = 690.0  # singular values beyond are shown as logarithms
 _CASES = (  # label, activation, scheme, colour, marker
     ("linear, orthogonal", "linear", "orthogonal", BLACK, "o"),
     ("tanh, orthogonal", "tanh", "orthogonal", VERMILION, "o"),
-    ("ReLU, orthogonal", "relu", "orthogonal(sqrt(2))", BLUE, "o"),
+    ("ReLU, orthogonal", "relu", "orthogonal(1.4142135623730951)", BLUE, "o"),
     ("linear, Gaussian", "linear", "lecun", BLACK, "s"),
     ("tanh, Gaussian", "tanh", "lecun", VERMILION, "s"),
     ("ReLU, Gaussian", "relu", "he", BLUE, "s"),
