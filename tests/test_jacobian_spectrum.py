@@ -273,7 +273,7 @@ def test_a_dead_network_has_rank_0():
         ({"depths": []}, "depths is empty"),
         ({"depths": 3}, "depths must be a sequence of layers, got 3"),
         ({"act": "sign"}, "jumps at x = 0"),
-        ({"x": np.ones((2, 9))}, "x must be one input"),
+        ({"x": np.ones((2, 9))}, "that of one input, got 2"),
         ({"trials": 0}, "trials must be from 1"),
         ({"colour": 1}, "colour"),
     ],
@@ -288,3 +288,35 @@ def test_other_depths_are_refused():
     s = spectrum(depth=3, width=9, trials=1, depths=[1, 3])
     with pytest.raises(ValueError, match="measured at depths 1, 3, not 2"):
         s.at(2)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "engine"), [("he", "dense"), ("orthogonal", "reference"), ("kumar", "dense")]
+)
+def test_simulate_brings_the_spectrum_of_its_own_networks(scheme, engine, tmp_path):
+    net = Network(3, width=6, act="linear", scheme=scheme)
+    p = simulate(net, trials=4, spectrum=True)
+    assert p.engine == engine and p.spectrum.depths == (1, 2, 3)
+    run = prepared(net, trials=4)
+    for trial in range(4):
+        source = (DenseSource if engine == "dense" else Source)(run, trial)
+        product = np.linalg.multi_dot(
+            [g * source.weights(i) for i, g in enumerate(net.sigma_w)][::-1]
+        )
+        true = np.log(np.linalg.svd(product, compute_uv=False))
+        assert np.abs(p.spectrum.at(3)[trial] - true).max() < 1e-9
+        found = np.log(np.mean((product @ np.ones(6)) ** 2))
+        assert abs(p.rows.log_preactivation[trial, 2] - found) < 1e-9
+    p.save(tmp_path / "p")
+    assert varprop.load(tmp_path / "p") == p
+    halves = [simulate(net, trials=2, first_trial=first, spectrum=True) for first in (0, 2)]
+    assert halves[0] + halves[1] == p
+    with pytest.raises(ValueError, match="has a spectrum, the other none"):
+        p + simulate(net, trials=2, first_trial=4, engine=engine)
+
+
+def test_spectra_without_matrices_are_refused():
+    with pytest.raises(ValueError, match="never draws"):
+        simulate(depth=2, width=5, engine="matrix-free", spectrum=True)
+    with pytest.raises(TypeError, match="spectrum must be True or False"):
+        simulate(depth=2, width=5, spectrum=3)

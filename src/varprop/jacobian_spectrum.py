@@ -77,6 +77,11 @@ class JacobianSpectrum:
     version: str
 
     def __post_init__(self) -> None:
+        expected = (sum(stop - first for first, stop in self.ranges), len(self.depths))
+        if self.log.shape[:2] != expected or self.log.ndim != 3:
+            raise ValueError(
+                f"singular values of shape {self.log.shape} don't fit (trials, depths) = {expected}"
+            )
         self.log.setflags(write=False)
 
     @property

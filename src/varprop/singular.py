@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from ._core.build_info import VERSION
 from .arguments import require_slopes, whole
-from .engines import Run
+from .engines import DENSE_LAWS, Run
 from .graded import GradedProduct
 from .jacobian_spectrum import JacobianSpectrum
 from .network import Network
@@ -89,9 +90,46 @@ def spectrum(
         network, parts, x=x, trials=trials, first_trial=first_trial, seed=seed, threads=1,
         engine="auto", saturated_below=0.0, backward=False,
     )  # fmt: skip
-    if run.inputs > 1:
-        raise ValueError(f"x must be one input of shape (n_0,), got {run.inputs} of them")
+    _require_spectrum(run)
     return measure(run, DenseSource, checked_depths(depths, run.network.depth), progress)
+
+
+def drawing(run: Run, engine: str) -> Run:
+    """The run by an engine that draws the matrices whose spectrum is wanted.
+
+    Parameters
+    ----------
+    run : Run
+    engine : str
+        What was asked for.
+
+    Raises
+    ------
+    ValueError
+        For several inputs, an activation that jumps, or engine "matrix-free".
+    """
+    if engine == "matrix-free":
+        raise ValueError(
+            "spectrum=True needs the matrices themselves, which engine='matrix-free' never draws; "
+            "use engine='dense', 'reference' or 'auto'"
+        )
+    _require_spectrum(run)
+    if engine != "auto":
+        return run
+    laws = run.network.distributions
+    return replace(run, engine="dense" if set(laws) <= set(DENSE_LAWS) else "reference")
+
+
+def of_run(run: Run) -> JacobianSpectrum:
+    """The spectrum of the networks that its engine draws, at the default depths."""
+    source = DenseSource if run.engine == "dense" else Source
+    return measure(run, source, checked_depths(None, run.network.depth))
+
+
+def _require_spectrum(run: Run) -> None:
+    require_slopes("a Jacobian is wanted", "an activation without jumps", run.network)
+    if run.inputs > 1:
+        raise ValueError(f"a spectrum is that of one input, got {run.inputs} of them")
 
 
 def checked_depths(depths: Sequence[int] | None, depth: int) -> tuple[int, ...]:
@@ -115,7 +153,6 @@ def measure(
 ) -> JacobianSpectrum:
     """The spectrum of a run's networks, drawn by this source."""
     network, sizes = run.network, run.network.widths
-    require_slopes("a Jacobian is wanted", "an activation without jumps", network)
     most = min(sizes[0], max(sizes[layer] for layer in depths))
     widest = max(sizes)
     require_memory(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ._core import kernels
-from .engines import Run
 from .reference import Source, bias_law, haar, scheme_of
 from .statistic import FloatArray
 

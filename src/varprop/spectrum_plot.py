@@ -10,7 +10,6 @@ import numpy as np
 from .figure import BLACK, BLUE, GREY, SKY, VERMILION, dress, legend, new_figure
 from .jacobian_spectrum import JacobianSpectrum
 from .network import Network
-from .statistic import FloatArray
 from .table import describe_network
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .theory.spectrum import Spectrum
 
 _MOST_LOG = 690.0  # singular values beyond are shown as logarithms
+_WIDE = 4.0  # so many e-folds between their 10% and 90% quantiles: too many for a plain axis
 _CASES = (  # label, activation, scheme, colour, marker
     ("linear, orthogonal", "linear", "orthogonal", BLACK, "o"),
     ("tanh, orthogonal", "tanh", "orthogonal", VERMILION, "o"),
@@ -33,7 +33,7 @@ _CASES = (  # label, activation, scheme, colour, marker
 def plot(spectrum: JacobianSpectrum, depth: int | None = None) -> Figure:
     """Draw a histogram of singular values, with theory's density of large width where there is one.
 
-    Of singular values beyond e^690 or spread over more than e^12, the histogram of ln.
+    Of singular values beyond e^690, or spread over more than e^4, the histogram of ln.
 
     Parameters
     ----------
@@ -59,16 +59,21 @@ def plot(spectrum: JacobianSpectrum, depth: int | None = None) -> Figure:
     live = logs[np.isfinite(logs)]
     if live.size == 0:
         raise ValueError(f"all singular values at depth {chosen} are 0: there is nothing to draw")
-    logarithmic = bool(np.quantile(live, 0.9) - np.quantile(live, 0.1) > 12)
+    logarithmic = bool(np.quantile(live, 0.9) - np.quantile(live, 0.1) > _WIDE)
     logarithmic |= bool(np.abs(live).max() > _MOST_LOG)
     figure = new_figure()
     ax = figure.subplots()
     heights, edges = spectrum.density(chosen, 50, logarithmic)
     label = f"{spectrum.trials} networks"
     ax.stairs(heights, edges, fill=True, color=SKY, alpha=0.5, label=label)
+    right = float(edges[-1])
     limits = limits_of(spectrum)
     if limits is not None:
-        _draw_theory(ax, limits[spectrum.depths.index(chosen)], edges, logarithmic, heights.max())
+        limit = limits[spectrum.depths.index(chosen)]
+        if limit.log_edge < 2 * _MOST_LOG:
+            edge = limit.log_edge / 2 if logarithmic else np.exp(limit.log_edge / 2)
+            right = max(right, edge)
+        _draw_theory(ax, limit, edges[0], right, logarithmic, heights.max())
     zero = float(np.isneginf(logs).mean())
     dress(ax, 1, "density")
     ax.set_xlabel(
@@ -79,7 +84,7 @@ def plot(spectrum: JacobianSpectrum, depth: int | None = None) -> Figure:
     from matplotlib.ticker import AutoLocator
 
     ax.xaxis.set_major_locator(AutoLocator())
-    ax.set_xlim(edges[0], edges[-1] + 0.02 * (edges[-1] - edges[0]))
+    ax.set_xlim(edges[0], right + 0.02 * (right - edges[0]))
     ax.set_ylim(0, None)
     title = f"{describe_network(spectrum.network)}: layer {chosen}"
     if zero:
@@ -90,14 +95,14 @@ def plot(spectrum: JacobianSpectrum, depth: int | None = None) -> Figure:
 
 
 def _draw_theory(
-    ax: Axes, limit: Spectrum, edges: FloatArray, logarithmic: bool, highest: float
+    ax: Axes, limit: Spectrum, left: float, right: float, logarithmic: bool, highest: float
 ) -> None:
     for value, share in limit.atoms:
         if value > 0:
             at = np.log(value) / 2 if logarithmic else np.sqrt(value)
             label = f"theory: {100 * share:.3g}% here"
             ax.axvline(at, color=BLACK, linewidth=1.6, linestyle=(0, (5, 2.5)), label=label)
-    points = np.linspace(edges[0], max(edges[-1], edges[0] + 1e-9), 402)[1:-1]
+    points = np.linspace(left, max(right, left + 1e-9), 402)[1:-1]
     s = np.exp(points) if logarithmic else points
     try:
         density = limit.singular_density(s)
@@ -163,8 +168,7 @@ def degrees_of_freedom(
         axis.set_minor_locator(FixedLocator([]))
     ax.tick_params(color=GREY)
     ax.set_title(
-        f"Share of input directions that survive: theory (lines), {trials} networks of width "
-        f"{width}",
+        f"Directions that survive: theory of large width (lines), {trials} networks of width {width}",
         loc="left", fontsize=12,
     )  # fmt: skip
     legend(ax, loc="lower left")
