@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -66,7 +67,8 @@ def test_zeros_are_zeros_and_the_others_keep_their_digits():
     rng = np.random.default_rng(4)
     factors = [rng.standard_normal((6, 6)) @ np.diag(rng.random(6) < 0.9) for _ in range(30)]
     found, true = graded(factors), exactly(factors)
-    assert (np.isneginf(found) == np.isneginf(true)).all() and np.isneginf(true).any()
+    assert (np.isneginf(found) == np.isneginf(true)).all()
+    assert np.isneginf(true).any()
     live = np.isfinite(true)
     assert np.abs(found[live] - true[live]).max() < 1e-12
 
@@ -74,7 +76,7 @@ def test_zeros_are_zeros_and_the_others_keep_their_digits():
 @pytest.mark.parametrize("widths", [(3, 7, 2, 5), (7, 3, 3, 9), (1, 4, 1)])
 def test_unequal_widths(widths):
     rng = np.random.default_rng(5)
-    factors = [rng.standard_normal((b, a)) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    factors = [rng.standard_normal((b, a)) for a, b in pairwise(widths)]
     found, true = graded(factors), exactly(factors)
     assert found.size == min(widths[0], widths[-1])
     rank = min(widths)
@@ -223,7 +225,8 @@ def test_relu_variance_and_edge_at_width_500(act, scheme, gain):
     s = spectrum(net, trials=4, depths=[3])
     theory = limit(act, 3, sigma_w=gain, weights=weights, of="z")
     result = s.compare()
-    assert result.exact and abs(result.participation[0] / theory.effective_rank - 1) < 10 / 500
+    assert result.exact
+    assert abs(result.participation[0] / theory.effective_rank - 1) < 10 / 500
     error = s.participation.stderr[0]
     assert abs(s.participation.mean[0] - theory.effective_rank) < 5 * error + 10 / 500
     assert abs(s.log_largest.mean() - theory.log_edge / 2) < 6 * 500 ** (-2 / 3)
@@ -262,7 +265,8 @@ def test_other_source_other_networks():
 def test_a_dead_network_has_rank_0():
     s = spectrum(depth=40, width=2, act="relu", scheme="he", trials=20, depths=[40])
     dead = np.isneginf(s.log_largest[:, 0])
-    assert dead.any() and not np.isnan(s.participation.mean).any()
+    assert dead.any()
+    assert not np.isnan(s.participation.mean).any()
     assert "depth" in str(s)
 
 
@@ -296,7 +300,8 @@ def test_other_depths_are_refused():
 def test_simulate_brings_the_spectrum_of_its_own_networks(scheme, engine, tmp_path):
     net = Network(3, width=6, act="linear", scheme=scheme)
     p = simulate(net, trials=4, spectrum=True)
-    assert p.engine == engine and p.spectrum.depths == (1, 2, 3)
+    assert p.engine == engine
+    assert p.spectrum.depths == (1, 2, 3)
     run = prepared(net, trials=4)
     for trial in range(4):
         source = (DenseSource if engine == "dense" else Source)(run, trial)

@@ -89,12 +89,23 @@ def _qr(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     count = min(matrix.shape)
     if count == 0:
         return np.zeros((len(matrix), 0)), np.zeros((0, matrix.shape[1]))
-    block = min(_BLOCK, count)
-    packed, factors, _ = dgeqrt(block, np.array(matrix, order="F"), overwrite_a=True)
+    packed, factors = _packed(matrix)
     columns = np.arange(count)
-    tau = factors[columns % block, columns]
+    tau = factors[columns % len(factors), columns]
     q, _, _ = dorgqr(packed[:, :count], tau, lwork=64 * max(matrix.shape))
     return q, packed[:count]
+
+
+def _triangle(matrix: FloatArray) -> FloatArray:
+    """R of a matrix that has no more columns than rows."""
+    return np.triu(_packed(matrix)[0][: matrix.shape[1]])
+
+
+def _packed(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Householder vectors below R, and the triangular factors of their blocks."""
+    block = min(_BLOCK, *matrix.shape)
+    packed, factors, _ = dgeqrt(block, np.array(matrix, order="F"), overwrite_a=True)
+    return packed, factors
 
 
 def _times_graded(
@@ -104,10 +115,9 @@ def _times_graded(
     # a few rows may be smaller than those after them: the largest is each row's unit
     top = np.maximum.accumulate(log[::-1])[::-1][: len(r)]
     weights = r * np.exp(np.minimum(log[:, np.newaxis] - top, 0.0)).T
-    if len(r) == len(rows):  # twice as fast, and blind below the diagonal
-        rows = dtrmm(1.0, weights, rows)
-    else:
-        rows = np.triu(weights) @ rows
+    # dtrmm is twice as fast, and blind below the diagonal
+    square = len(r) == len(rows)
+    rows = dtrmm(1.0, weights, rows) if square else np.triu(weights) @ rows
     length = np.linalg.norm(rows, axis=1)
     return rows / length[:, np.newaxis], top + np.log(length)
 
@@ -121,22 +131,30 @@ def _log_singular_values(rows: FloatArray, log: FloatArray) -> FloatArray:
     """
     if log.size == 0:
         return log
-    s = log.copy()
-    t = np.linalg.qr(rows.T, mode="r")
+    t, s = _sorted_columns(_triangle(rows.T), log)
+    below = np.tril(np.ones(t.shape, dtype=bool))
     for _ in range(_STEPS):
-        size = np.abs(np.diag(t))
-        t = t / size
-        s = s + np.log(size)
-        order = np.argsort(-s, kind="stable")
-        below = np.tril(np.ones(t.shape, dtype=bool))
         gap = np.where(below, s[:, np.newaxis] - s, 0.0)
-        t = np.linalg.qr(np.where(below, t.T * np.exp(gap), 0.0), mode="r")
+        turned = np.where(below, t.T * np.exp(gap), 0.0)
+        t, s = _sorted_columns(_triangle(turned), s)
     return _by_windows(t, s)
+
+
+def _sorted_columns(t: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """T diag(e^s) with a diagonal of 1 in T and s descending, up to a factor of e."""
+    while True:
+        size = np.abs(np.diag(t))
+        t, s = t / size, s + np.log(size)
+        if (np.diff(s) < 1.0).all():
+            return t, s
+        # each such turn enlarges some leading minor by e, so that they come to an end
+        order = np.argsort(-s, kind="stable")
+        t, s = _triangle(t[:, order]), s[order]
 
 
 def _by_windows(t: FloatArray, s: FloatArray) -> FloatArray:
     """Of T diag(e^s), the numbers of s about those of the singular values."""
-    grade = s + np.log(np.abs(np.diag(t)))
+    grade = np.minimum.accumulate(s)
     found = np.empty(s.size)
     done = 0
     while done < s.size:

@@ -112,9 +112,9 @@ class JacobianSpectrum:
 
     def log_traces(self, power: int) -> FloatArray:
         """ln tr M^power of each network, M = J Jᵀ; -inf where J is 0. Shape (trials, depths)."""
-        return np.logaddexp.reduce(
-            np.where(np.isnan(self.log), -np.inf, 2 * power * self.log), axis=2
-        )
+        logs = np.where(np.isnan(self.log), -np.inf, 2 * power * self.log)
+        total: FloatArray = np.logaddexp.reduce(logs, axis=2)
+        return total
 
     def log_moments(self, order: int) -> FloatArray:
         """ln of tr(J Jᵀ)^order / n_0 of each network at each depth, (trials, depths).
@@ -137,12 +137,14 @@ class JacobianSpectrum:
     @property
     def log_largest(self) -> FloatArray:
         """ln of the largest singular value of each network, (trials, depths)."""
-        return self.log[:, :, 0]
+        largest: FloatArray = self.log[:, :, 0]
+        return largest
 
     @property
     def log_smallest(self) -> FloatArray:
         """ln of the smallest, (trials, depths): -inf where it is 0."""
-        return np.nanmin(self.log, axis=2)
+        smallest: FloatArray = np.nanmin(self.log, axis=2)
+        return smallest
 
     @property
     def zero(self) -> MeanOverTrials:
@@ -224,7 +226,7 @@ class JacobianSpectrum:
                     "logarithmic=True"
                 )
             values = np.exp(values)
-        counts, edges = np.histogram(values, bins=bins)  # type: ignore[arg-type]
+        counts, edges = np.histogram(values, bins=bins)
         return counts / logs.size / np.diff(edges), edges
 
     def compare(self) -> SpectrumComparison:

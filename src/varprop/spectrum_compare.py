@@ -162,7 +162,7 @@ def limits_of(measured: JacobianSpectrum) -> list[Spectrum] | None:
     if not network.plain or network.width is None or law not in ("normal", "orthogonal"):
         return None
     prediction = predict(network, log_input_mean_square=measured.input_mean_square_log)
-    variances = np.exp(np.asarray(prediction.log_variance, dtype=np.float64))
+    variances: list[float] = np.exp(prediction.log_variance).tolist()
     gain = float(network.sigma_w[0])
     return [
         spectrum(network.act, depth, sigma_w=gain, weights=law, variance=variances[:depth], of="z")

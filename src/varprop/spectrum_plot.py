@@ -146,14 +146,14 @@ def degrees_of_freedom(
         assert limits is not None
         free = [limit.effective_rank for limit in limits]
         dash = "-" if shape == "o" else (0, (5, 2.5))
-        ax.plot(measured.depths, free, color=colour, linestyle=dash, linewidth=1.6)  # type: ignore[arg-type]
+        ax.plot(measured.depths, free, color=colour, linestyle=dash, linewidth=1.6)
         share = measured.participation
         ax.errorbar(
             measured.depths, share.mean, share.stderr, color=colour, linestyle="", marker=shape,
             markersize=6, markerfacecolor=colour if shape == "o" else "white",
         )  # fmt: skip
         ax.plot(
-            [], [], color=colour, linestyle=dash, marker=shape, label=label,  # type: ignore[arg-type]
+            [], [], color=colour, linestyle=dash, marker=shape, label=label,
             markerfacecolor=colour if shape == "o" else "white",
         )  # fmt: skip
     dress(ax, max(depths), "participation ratio of $\\partial z^l/\\partial x$")
@@ -168,7 +168,7 @@ def degrees_of_freedom(
         axis.set_minor_locator(FixedLocator([]))
     ax.tick_params(color=GREY)
     ax.set_title(
-        f"Directions that survive: theory of large width (lines), {trials} networks of width {width}",
+        f"Directions that survive: theory of large width, and {trials} networks of width {width}",
         loc="left", fontsize=12,
     )  # fmt: skip
     legend(ax, loc="lower left")
