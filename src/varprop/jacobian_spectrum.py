@@ -132,7 +132,8 @@ class JacobianSpectrum:
         True
         """
         power = whole("order", order, 1, 2**20)
-        return self.log_traces(power) - np.log(self.network.widths[0])
+        logs: FloatArray = self.log_traces(power) - np.log(self.network.widths[0])
+        return logs
 
     @property
     def log_largest(self) -> FloatArray:

@@ -18,11 +18,11 @@ def table(spectrum: JacobianSpectrum) -> str:
     >>> import varprop
     >>> s = varprop.spectrum(depth=2, width=9, act="linear", scheme="orthogonal", trials=3)
     >>> print(table(s))
-    Singular values of dz/dx: linear, orthogonal, width 9, depth 2
+    Singular values of dz/dx: depth 2, width 9, linear, orthogonal
     trials 0-2, seed 0
     <BLANKLINE>
     depth  largest  median  smallest  zero %  particip.  +-  eff. rank  +-
-    -----  -------  ------  --------  ------  ---------  --  ---------  --
+    ------ -------- ------- --------- ------- ---------- --- ---------- --
         1     1.00    1.00      1.00       0      1.000   0      1.000   0
         2     1.00    1.00      1.00       0      1.000   0      1.000   0
     <BLANKLINE>
