@@ -8,7 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from budget import Share, mean_p, two_sided
+from budget import Share, mean_p
 from scipy import stats
 
 import varprop
@@ -195,7 +195,8 @@ def test_exact_second_moments_at_width_8(parts):
     for at, depth in enumerate(s.depths):
         square = np.exp(two[:, at] - theory.log_square[depth - 1])
         both = np.exp(2 * one[:, at] - theory.log_trace_square[depth - 1])
-        for name, values in (("square", square), ("trace square", both)):
+        trace = np.exp(one[:, at] - theory.log_trace[depth - 1])
+        for name, values in (("trace", trace), ("square", square), ("trace square", both)):
             if values.std() < 1e-9:
                 assert abs(values.mean() - 1) < 1e-9
             else:
@@ -203,17 +204,44 @@ def test_exact_second_moments_at_width_8(parts):
                 share.check(f"{parts['act']}, {parts['scheme']}, {depth}, {name}", p)
 
 
+@pytest.mark.parametrize("parts", EXACT, ids=lambda parts: f"{parts['act']}-{parts['scheme']}")
+def test_exact_moments_of_large_width_are_those_of_the_limit(parts):
+    net = Network(5, width=10**7, **parts)
+    exact = jacobian_moments(net, of="z")
+    law, gain = net.scheme.distribution, float(net.sigma_w[0])
+    for depth in (1, 2, 5):
+        free = limit(net.act, depth, sigma_w=gain, weights=law, of="z")
+        assert abs(free.effective_rank / exact.effective_rank[depth - 1] - 1) < 1e-5
+        logs = exact.log_trace[depth - 1], exact.log_square[depth - 1]
+        assert np.abs(np.array(free.log_moments(2)) - logs + np.log(1e7)).max() < 1e-5
+        # the last mask is all that lies between the two Jacobians
+        with_mask = limit(net.act, depth, sigma_w=gain, weights=law)
+        left, right = net.act.at_zero[1:]
+        assert with_mask.log_mean - free.log_mean == pytest.approx(np.log((left**2 + right**2) / 2))
+
+
+def test_density_of_pre_activations():
+    for weights, act, depth in (("normal", "relu", 2), ("orthogonal", "tanh", 3)):
+        law = limit(act, depth, sigma_w=1.2, weights=weights, of="z", variance=0.8)
+        edges = np.exp(np.linspace(law.log_edge - 14, law.log_edge, 4001))
+        middle = np.sqrt(edges[1:] * edges[:-1])
+        density = law.density(middle) * np.diff(edges)
+        assert density.sum() == pytest.approx(1 - law.atom, abs=0.02)
+        assert (density * middle).sum() == pytest.approx(law.moments(1)[0], rel=0.01)
+
+
 def test_fuss_catalan_moments_at_width_500():
     depth, net = 2, Network(2, width=500, act="linear", scheme="lecun")
     s = spectrum(net, trials=4, depths=[depth])
     theory = limit("linear", depth, sigma_w=1.0, of="z")
     moments = np.exp([s.log_moments(k)[:, 0] for k in (1, 2, 3)])
-    # finite width: E m_2 exactly, and others to a few parts of 1/n^2 for square matrices
+    # of finite width is E m_2 known exactly; the others are the limit's up to a few times 1/n
     exact = np.exp(jacobian_moments(net, of="z").log_square[1]) / 500
     error = moments.std(axis=1, ddof=1) / 2
-    assert two_sided((moments[1].mean() - exact) / error[1]) > share.take("second moment")
+    p = 2 * stats.t(3).sf(abs(moments[1].mean() - exact) / error[1])
+    share.check("second moment", float(p))
     for k, value in enumerate(theory.moments(3)):
-        assert abs(moments[k].mean() / value - 1) < 5 * error[k] / value + 10 / 500**1.0
+        assert abs(moments[k].mean() / value - 1) < 5 * error[k] / value + 10 / 500
     assert s.log_largest.mean() < theory.log_edge / 2
     assert s.log_largest.mean() > theory.log_edge / 2 - 6 * 500 ** (-2 / 3)
 
@@ -325,3 +353,30 @@ def test_spectra_without_matrices_are_refused():
         simulate(depth=2, width=5, engine="matrix-free", spectrum=True)
     with pytest.raises(TypeError, match="spectrum must be True or False"):
         simulate(depth=2, width=5, spectrum=3)
+
+
+def test_the_command_prints_and_draws(tmp_path, capsys):
+    from varprop.cli import main
+
+    file = tmp_path / "a.png"
+    words = "spectrum --depth 3 --width 20 --act linear --scheme lecun --trials 12 --compare -o"
+    assert main([*words.split(), str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert "Singular values of dz/dx" in out
+    assert "simulation and exact moments agree" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert file.stat().st_size > 10_000
+    assert "wrote" in err
+    assert main("spectrum --depth 3 --width 20 --act sign".split()) == 1
+    assert "jumps" in capsys.readouterr().err
+
+
+def test_theory_has_no_spectrum_of_every_network():
+    s = spectrum(depth=2, width=9, act="tanh", norm="layer", trials=2)
+    with pytest.raises(ValueError, match="theory has no spectrum"):
+        s.compare()
+    assert s.plot().axes
+    tanh = spectrum(depth=2, width=50, act="tanh", sigma_w=1.2, trials=2).compare()
+    assert not tanh.exact
+    assert tanh.consistent is None
+    assert "order 1/50" in tanh.verdict
