@@ -367,7 +367,7 @@ def test_the_command_prints_and_draws(tmp_path, capsys):
     assert max(map(len, out.splitlines())) <= 80
     assert file.stat().st_size > 10_000
     assert "wrote" in err
-    assert main("spectrum --depth 3 --width 20 --act sign".split()) == 1
+    assert main(["spectrum", "--depth", "3", "--width", "20", "--act", "sign"]) == 1
     assert "jumps" in capsys.readouterr().err
 
 
