@@ -59,6 +59,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/backward.py
 	$(BIN)/python benchmarks/theory.py
 	$(BIN)/python benchmarks/matrix.py
+	$(BIN)/python benchmarks/spectrum.py
 
 clean:
 	rm -rf $(VENV) build demo

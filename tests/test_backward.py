@@ -76,7 +76,7 @@ def test_the_shortcut_of_independent_gradients_is_rejected():
 
     found = []
     for trial in range(run.trials):
-        up, layers = reference._forward(run, trial, [])
+        up, layers = reference.forward(run, reference.Source(run, trial), [])
         found.append(up | reference._backward(run, trial + 10**6, layers))
     arrays = {name: np.stack([np.squeeze(one[name]) for one in found]) for name in found[0]}
     shortcut = as_propagation(run, Rows(**arrays))

@@ -47,6 +47,7 @@ def spectrum(
     sigma_b: float = 0.0,
     weights: str = "normal",
     variance: float | Sequence[float] | None = None,
+    of: str = "h",
 ) -> Spectrum:
     """The squared singular values of a deep network's Jacobian dh^L/dx at large width.
 
@@ -68,6 +69,9 @@ def spectrum(
     variance : float or sequence of float, optional
         K of all layers, or of each. Default: the fixed point at sigma_w and sigma_b. Without
         effect on linear and two-slope activations.
+    of : {"h", "z"}
+        The Jacobian of the last activations, dh^L/dx, or of the last pre-activations, dz^L/dx,
+        which is what `varprop.spectrum` measures.
 
     Returns
     -------
@@ -89,6 +93,8 @@ def spectrum(
         raise ValueError(f"depth must be a whole number from 1 to 1000000, got {depth!r}")
     if weights not in _WEIGHTS:
         raise ValueError(f"weights must be one of {', '.join(_WEIGHTS)}, got {weights!r}")
+    if of not in ("h", "z"):
+        raise ValueError(f"of must be 'h' or 'z', got {of!r}")
     for name, value in (("sigma_w", sigma_w), ("sigma_b", sigma_b)):
         least = value is None or (value > 0 if name == "sigma_w" else value >= 0)
         if not least or (value is not None and not math.isfinite(value)):
@@ -101,7 +107,7 @@ def spectrum(
         gains = np.array([math.exp(-mask(phi, k).log_mean) for k in different.tolist()])[which]
     else:
         gains = np.full(int(depth), float(sigma_w) ** 2)
-    return Spectrum(phi, weights, variances, gains)
+    return Spectrum(phi, weights, variances, gains, of)
 
 
 def _variances(

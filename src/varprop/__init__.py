@@ -29,6 +29,7 @@ __all__ = [
     "Activation",
     "Histogram",
     "Jacobian",
+    "JacobianSpectrum",
     "LayerStatistic",
     "Network",
     "Norm",
@@ -43,19 +44,25 @@ __all__ = [
     "phase_diagram",
     "schemes",
     "simulate",
+    "spectrum",
     "sweep",
 ]
 
 # Rooms that bring SymPy, SciPy, Matplotlib or PyTorch with them: loaded when first asked for.
 _LAZY = ("compare", "plot", "reference", "theory", "torch")
-_LAZY_CLASSES = {"Jacobian": "jacobian", "RandomMatrix": "random_matrix"}
+_LAZY_NAMES = {
+    "Jacobian": "jacobian",
+    "JacobianSpectrum": "jacobian_spectrum",
+    "RandomMatrix": "random_matrix",
+    "spectrum": "singular",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"varprop.{name}")
-    if name in _LAZY_CLASSES:
-        return getattr(importlib.import_module(f"varprop.{_LAZY_CLASSES[name]}"), name)
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(f"varprop.{_LAZY_NAMES[name]}"), name)
     raise AttributeError(f"module 'varprop' has no attribute {name!r}")
 
 

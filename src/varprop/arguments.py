@@ -96,7 +96,7 @@ def checked_backward(backward: object, network: Network) -> bool:
     if backward is not None and not isinstance(backward, bool | np.bool_):
         raise TypeError(f"backward must be True, False or None, got {backward!r}")
     if backward:
-        _require_slopes("backward=True", "backward=False", network)
+        require_slopes("backward=True", "backward=False", network)
     jumps = any(act.jumps for act in network.distinct_acts)
     return not jumps if backward is None else bool(backward)
 
@@ -135,7 +135,7 @@ def checked_tangents(tangents: Any, network: Network) -> int:
             f"tangents must be from 0 to {narrowest}, the units of the narrowest layer, got {count}"
         )
     if count:
-        _require_slopes(f"tangents={count}", "tangents=0", network)
+        require_slopes(f"tangents={count}", "tangents=0", network)
     return count
 
 
@@ -163,7 +163,8 @@ def checked_histogram(histogram: Any) -> int | FloatArray | None:
     return edges
 
 
-def _require_slopes(what: str, remedy: str, network: Network) -> None:
+def require_slopes(what: str, remedy: str, network: Network) -> None:
+    """Raise ValueError where an activation jumps."""
     for act in network.distinct_acts:
         if act.jumps:
             raise ValueError(

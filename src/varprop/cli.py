@@ -12,6 +12,7 @@ import click
 from . import compare_command, gain_command, histogram_command, list_commands
 from .command_output import FIGURE, check_outputs, form_options, progress_bar, put, wrote
 from .options import network_options, network_parts, run_options
+from .spectrum_command import spectrum_options
 from .sweep_command import phase_options, sweep_options
 
 OK, ERROR, INTERRUPTED = 0, 1, 130
@@ -253,6 +254,32 @@ def phase(output: str, form: str | None, **options: Any) -> None:
         lambda: room.phase_document(diagram),
         lambda: room.phase_records(diagram),
     )
+
+
+@cli.command(short_help="Find the singular values of a deep Jacobian.")
+@network_options
+@spectrum_options
+def spectrum(output: str | None, compare: bool, **options: Any) -> None:
+    """Draw random networks and find all singular values of their Jacobians dz/dx.
+
+    However far they lie apart: a product of matrices is carried as a graded QR
+    decomposition, in logarithms. The participation ratio and the effective rank say how
+    many directions of its input a network keeps.
+
+    \b
+    Examples:
+      varprop spectrum --depth 8 --width 200 --act linear --scheme lecun -o a.png
+      varprop spectrum --depth 50 --width 100 --act tanh --scheme orthogonal --compare
+    """
+    from . import spectrum_command as room
+
+    parts = network_parts(options)
+    _check_outputs(output, None)
+    with progress_bar(f"{options['trials']} Jacobians of depth {parts['depth']}") as progress:
+        said = room.run(parts, output, compare, progress, options)
+    click.echo(said)
+    if output is not None:
+        _wrote(output)
 
 
 @cli.command(short_help="Derive a result and write it up.")

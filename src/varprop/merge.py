@@ -72,6 +72,9 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
     histogram = left.histogram
     if histogram is not None and right.histogram is not None:
         histogram += right.histogram
+    spectrum = left.spectrum
+    if spectrum is not None and right.spectrum is not None:
+        spectrum += right.spectrum
     keys = dict.fromkeys((*left.provenance, *right.provenance))
     provenance = {
         key: " and ".join(
@@ -81,9 +84,10 @@ def merge(left: Propagation, right: Propagation) -> Propagation:
     }
     return Propagation(
         rows=rows,
-        ranges=_joined(ranges),
+        ranges=joined(ranges),
         provenance=provenance,
         histogram=histogram,
+        spectrum=spectrum,
         **{name: getattr(left, name) for name in _SAME},
     )
 
@@ -103,8 +107,9 @@ def _require_same_measures(left: Propagation, right: Propagation) -> None:
             raise ValueError(
                 f"can't merge: {name} has the shape {ours} in a trial of one, {theirs} of the other"
             )
-    if (left.histogram is None) != (right.histogram is None):
-        raise ValueError("can't merge: one of them has a histogram, the other none")
+    for what in ("histogram", "spectrum"):
+        if (getattr(left, what) is None) != (getattr(right, what) is None):
+            raise ValueError(f"can't merge: one of them has a {what}, the other none")
 
 
 def describe_ranges(ranges: tuple[tuple[int, int], ...]) -> str:
@@ -124,7 +129,8 @@ def describe_ranges(ranges: tuple[tuple[int, int], ...]) -> str:
     return f"{noun} {', '.join(spans)}"
 
 
-def _joined(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def joined(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Adjoining ranges as one."""
     result = [ranges[0]]
     for first, stop in ranges[1:]:
         if first == result[-1][1]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .compare import Comparison
+    from .jacobian_spectrum import JacobianSpectrum
     from .plot_theory import Wanted
 
 __all__ = ["Propagation", "Rows", "input_label"]
@@ -61,6 +62,8 @@ class Propagation(Measured):
         What was sent back: "random", or a fingerprint of the given cotangents.
     histogram : Histogram, optional
         Where pre-activations and activations lie, summed over trials and inputs.
+    spectrum : JacobianSpectrum, optional
+        All singular values of the networks' Jacobians.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Propagation(Measured):
     provenance: Mapping[str, str] = field(default_factory=dict)
     cotangent_label: str = "random"
     histogram: Histogram | None = None
+    spectrum: JacobianSpectrum | None = None
 
     def __post_init__(self) -> None:
         ranges = tuple((int(first), int(stop)) for first, stop in self.ranges)

@@ -75,7 +75,7 @@ def _without_ones(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _measure_one(run: Run, trial: int, tallies: list[Tally]) -> Arrays:
-    found, layers = _forward(run, trial, tallies)
+    found, layers = forward(run, Source(run, trial), tallies)
     if run.backward:
         found |= _backward(run, trial, layers)
     if run.tangents:
@@ -91,7 +91,35 @@ def _generator(run: Run, trial: int, layer: int) -> np.random.Generator:
     return np.random.default_rng([run.seed, trial, layer])
 
 
-def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[Linearised]]:
+class Source:
+    """Where one trial's numbers come from; asked for weights, biases, masks, in this order.
+
+    The weights of a layer may be asked for again.
+    """
+
+    def __init__(self, run: Run, trial: int) -> None:
+        self._run, self._trial = run, trial
+
+    def weights(self, layer: int) -> FloatArray:
+        """A matrix whose entries have variance 1/fan_in."""
+        network = self._run.network
+        self._rng = _generator(self._run, self._trial, layer)
+        units, fan_in = network.widths[layer + 1], network.widths[layer]
+        return _weights(scheme_of(network, layer), self._rng, units, fan_in)
+
+    def biases(self, layer: int) -> FloatArray:
+        """Of variance 1, (units,)."""
+        network = self._run.network
+        return _unit_law(bias_law(network, layer), self._rng, network.widths[layer + 1])
+
+    def kept(self, layer: int) -> FloatArray:
+        """Which units each input keeps, (inputs, units)."""
+        network = self._run.network
+        share: FloatArray = self._rng.random((self._run.inputs, network.widths[layer + 1]))
+        return np.asarray(share < network.keep)
+
+
+def forward(run: Run, source: Source, tallies: list[Tally]) -> tuple[Arrays, list[Linearised]]:
     """What is measured in each layer, and each layer's derivative."""
     network, inputs, depth = run.network, run.inputs, run.network.depth
     widths, gains, biases = network.widths, network.sigma_w, network.bias_std
@@ -103,9 +131,8 @@ def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[L
     h, stream = normalised(x.T), None
     layers = []
     for layer in range(depth):
-        rng, units = _generator(run, trial, layer), widths[layer + 1]
-        w = _weights(_scheme(network, layer), rng, units, widths[layer])
-        unit_bias = _unit_law(_bias_law(network, layer), rng, units)[:, np.newaxis]
+        w = source.weights(layer)
+        unit_bias = source.biases(layer)[:, np.newaxis]
         branch, skip = _factors(network, layer)
         # what K is made of, given the layer below; and z
         below = [
@@ -125,7 +152,7 @@ def _forward(run: Run, trial: int, tallies: list[Tally]) -> tuple[Arrays, list[L
         slope = act.max_slope if np.isfinite(act.max_slope) else 0.0
         saturated = np.abs(slopes) <= run.saturated_below * slope
         if network.keep < 1:
-            mask = (rng.random((inputs, units)) < network.keep).T / network.keep
+            mask = source.kept(layer).T / network.keep
             values, slopes = values * mask, slopes * mask
         layers.append(Linearised(slopes, log_slope, branch * gains[layer], skip, pre, post))
         for tally, (v, log) in zip(tallies, (z, (values, log_unit)), strict=False):
@@ -171,7 +198,7 @@ def _backward(run: Run, trial: int, layers: list[Linearised]) -> Arrays:
         if run.sums:
             found["log_sum_gradient"][:, :, layer] = by_sum[1]
         if layer:
-            w = _redrawn(run, trial, layer)
+            w = Source(run, trial).weights(layer)
             gradient = layers[layer].back_down(w, by_sum, layers[layer - 1])
     return found
 
@@ -183,7 +210,7 @@ def _tangents(run: Run, trial: int, layers: list[Linearised]) -> FloatArray:
     ladder = Ladder(rng.standard_normal((run.tangents, network.widths[0])).T)
     found = np.empty((run.tangents, network.depth))
     for layer, here in enumerate(layers):
-        w, stream = _redrawn(run, trial, layer), None
+        w, stream = Source(run, trial).weights(layer), None
         below = ladder.columns
         if layer:
             stream = below if network.residual is not None else None
@@ -199,26 +226,21 @@ def _adjoints(run: Run, trial: int, layers: list[Linearised]) -> FloatArray:
     ladder = Ladder(rng.standard_normal((run.tangents, network.widths[-1])).T)
     found = np.zeros((run.tangents, network.depth))
     for layer in range(network.depth - 1, 0, -1):
-        w, here = _redrawn(run, trial, layer), layers[layer]
+        w, here = Source(run, trial).weights(layer), layers[layer]
         by_sum = here.back_to_sum(ladder.columns)
         found[:, layer - 1] = ladder.step(here.back_down(w, by_sum, layers[layer - 1]))
     return found
 
 
-def _redrawn(run: Run, trial: int, layer: int) -> FloatArray:
-    """A layer's unit-variance weights, from the generator's start."""
-    network = run.network
-    units, fan_in = network.widths[layer + 1], network.widths[layer]
-    return _weights(_scheme(network, layer), _generator(run, trial, layer), units, fan_in)
-
-
-def _scheme(network: Network, layer: int) -> Scheme:
+def scheme_of(network: Network, layer: int) -> Scheme:
+    """That of one layer."""
     each = network.distinct_schemes
     return each[layer if len(each) > 1 else 0]
 
 
-def _bias_law(network: Network, layer: int) -> str:
-    return "normal" if network.sigma_b is not None else _scheme(network, layer).bias_distribution
+def bias_law(network: Network, layer: int) -> str:
+    """That of one layer."""
+    return "normal" if network.sigma_b is not None else scheme_of(network, layer).bias_distribution
 
 
 def _factors(network: Network, layer: int) -> tuple[float, float]:
@@ -284,8 +306,24 @@ def _weights(scheme: Scheme, rng: np.random.Generator, units: int, fan_in: int) 
     law = scheme.distribution
     if law != "orthogonal":
         return _unit_law(law, rng, (units, fan_in), scheme.shape) / float(np.sqrt(fan_in))
-    # Haar: the Q of a Gaussian matrix, with the signs of R's diagonal taken out
-    q, r = np.linalg.qr(rng.standard_normal((max(units, fan_in), min(units, fan_in))))
+    tall = rng.standard_normal((max(units, fan_in), min(units, fan_in)))
+    return haar(tall, units, fan_in)
+
+
+def haar(tall: FloatArray, units: int, fan_in: int) -> FloatArray:
+    """A Haar matrix from a Gaussian one: its Q, with the signs of R's diagonal taken out.
+
+    Parameters
+    ----------
+    tall : array, shape (max(units, fan_in), min(units, fan_in))
+    units, fan_in : int
+
+    Returns
+    -------
+    array, shape (units, fan_in)
+        Of variance 1/fan_in.
+    """
+    q, r = np.linalg.qr(tall)
     q *= np.sign(np.diag(r))
     matrix: FloatArray = q if units >= fan_in else q.T
     return matrix * float(np.sqrt(max(units, fan_in) / fan_in))

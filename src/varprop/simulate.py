@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ def simulate(
     cotangents: int | npt.ArrayLike = 1,
     tangents: int = 0,
     histogram: bool | int | npt.ArrayLike | None = None,
+    spectrum: bool = False,
     progress: Callable[[float], object] | None = None,
 ) -> Propagation:
     """Draw random networks and measure what happens to a signal in every layer.
@@ -119,6 +121,10 @@ def simulate(
     histogram : bool, int or array, optional
         Count pre-activations and activations in bins, over trials and inputs: True for 64
         automatic bins, or their (even) number, or the edges of fixed ones.
+    spectrum : bool, default False
+        Find all singular values of the Jacobians of the same networks, for the one input: the
+        result's `spectrum`, as of `varprop.spectrum`. Engine "auto" then is one that draws
+        matrices.
     progress : callable, optional
         Called with the fraction done, from time to time.
 
@@ -183,7 +189,18 @@ def simulate(
         tangents=tangents,
         histogram=histogram,
     )
+    if not isinstance(spectrum, bool | np.bool_):
+        raise TypeError(f"spectrum must be True or False, got {spectrum!r}")
     _warn_of_heavy_tails(run.network)
+    if spectrum:
+        from .singular import drawing, of_run
+
+        run = drawing(run, engine)
+        return replace(_measured(run, progress), spectrum=of_run(run))
+    return _measured(run, progress)
+
+
+def _measured(run: Run, progress: Callable[[float], object] | None) -> Propagation:
     if run.engine == "reference":
         from .reference import measure
 

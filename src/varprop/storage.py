@@ -11,6 +11,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from . import histogram
 from .files import atomic_path
+from .jacobian_spectrum import JacobianSpectrum
 from .network import Network
 from .propagation import Propagation
 from .rows import LAYER_FIELDS, OPTIONAL, Rows
@@ -45,7 +47,8 @@ _PLAIN = (
     "version",
     "provenance",
 )
-_OPTIONAL = (*OPTIONAL, *histogram.ARRAYS)
+_SPECTRUM = "log_singular_values"
+_OPTIONAL = (*OPTIONAL, *histogram.ARRAYS, _SPECTRUM)
 
 
 def save(propagation: Propagation, path: str | os.PathLike[str]) -> None:
@@ -131,7 +134,11 @@ def load(path: str | os.PathLike[str]) -> Propagation:
 def _arrays(propagation: Propagation) -> dict[str, npt.NDArray[Any]]:
     rows, counts = propagation.rows, propagation.histogram
     found = {name: getattr(rows, name) for name in rows.names}
-    return found if counts is None else found | counts.arrays()
+    if counts is not None:
+        found |= counts.arrays()
+    if propagation.spectrum is not None:
+        found[_SPECTRUM] = propagation.spectrum.log
+    return found
 
 
 def _metadata(propagation: Propagation) -> bytes:
@@ -143,6 +150,8 @@ def _metadata(propagation: Propagation) -> bytes:
     logs = [None if log == -np.inf else log for log in logs]
     meta["input_mean_square_log"] = logs if propagation.inputs > 1 else logs[0]
     meta.update((key, getattr(propagation, key)) for key in _PLAIN)
+    if propagation.spectrum is not None:
+        meta["spectrum_depths"] = propagation.spectrum.depths
     return json.dumps(meta, allow_nan=False, indent=1).encode()
 
 
@@ -170,7 +179,8 @@ def _read(file: BinaryIO) -> Propagation:
     )
     logs = meta["input_mean_square_log"]
     logs = [-np.inf if log is None else log for log in (logs if isinstance(logs, list) else [logs])]
-    return Propagation(
+    singular = arrays.pop(_SPECTRUM, None)
+    propagation = Propagation(
         network=Network.from_dict(meta["network"]),
         rows=Rows(**arrays),
         ranges=tuple((first, stop) for first, stop in meta["ranges"]),
@@ -178,6 +188,19 @@ def _read(file: BinaryIO) -> Propagation:
         histogram=counts,
         **{key: meta[key] for key in _PLAIN},
     )
+    return propagation if singular is None else _with_spectrum(propagation, singular, meta)
+
+
+def _with_spectrum(
+    propagation: Propagation, singular: npt.NDArray[Any], meta: dict[str, Any]
+) -> Propagation:
+    same = ("network", "seed", "ranges", "input_label", "input_mean_square_log", "version")
+    spectrum = JacobianSpectrum(
+        log=singular,
+        depths=tuple(meta["spectrum_depths"]),
+        **{name: getattr(propagation, name) for name in same},
+    )
+    return replace(propagation, spectrum=spectrum)
 
 
 def _check_seal(file: BinaryIO, name: str) -> None:

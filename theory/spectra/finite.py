@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class JacobianMoments:
-    """Exact moments of M = J J^T, J = dh^l/dx, for l = 1..depth.
+    """Exact moments of M = J J^T, J = dh^l/dx (or dz^l/dx), for l = 1..depth.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class JacobianMoments:
         return share
 
 
-def jacobian_moments(network: Network) -> JacobianMoments:
+def jacobian_moments(network: Network, of: str = "h") -> JacobianMoments:
     """Exact E tr M, E tr M^2 and E (tr M)^2 of M = J J^T, at any width and depth.
 
     For linear and two-slope activations (relu, leaky_relu, abs) without biases. The masks then
@@ -77,6 +77,8 @@ def jacobian_moments(network: Network) -> JacobianMoments:
     ----------
     network : Network
         Gaussian weights with any widths, or orthogonal ones with equal widths.
+    of : {"h", "z"}
+        J = dh^l/dx, or dz^l/dx, without the mask of layer l itself.
 
     Returns
     -------
@@ -96,6 +98,8 @@ def jacobian_moments(network: Network) -> JacobianMoments:
     >>> np.exp([m.log_trace[0], m.log_square[0], m.log_trace_square[0]]).round(9).tolist()
     [2.0, 5.0, 6.0]
     """
+    if of not in ("h", "z"):
+        raise ValueError(f"of must be 'h' or 'z', got {of!r}")
     first, second = _slopes(network)
     sizes = np.asarray(network.widths, dtype=float)
     orthogonal = weight_law(network).distribution == "orthogonal"
@@ -110,11 +114,15 @@ def jacobian_moments(network: Network) -> JacobianMoments:
         # Pairs of different rows, of masks with mean 1.
         pairs = np.array([t2, t11])
         pairs = pairs - one if orthogonal else pairs * (above**2 - above) / below**2
+        bare = np.log(pairs + one) + log_scale + 2 * (log_gain[layer] - math.log(first))
         t2, t11 = pairs + ratio * one
         log_scale += 2 * log_gain[layer] + math.log(t11)
         t2, t11 = t2 / t11, 1.0
-        log_square[layer], log_both[layer] = log_scale + math.log(t2), log_scale
+        masked = log_scale + math.log(t2), log_scale
+        log_square[layer], log_both[layer] = masked if of == "h" else bare
     log_trace[:] = math.log(sizes[0]) + np.cumsum(log_gain + log_size)
+    if of == "z":
+        log_trace -= math.log(first)
     return JacobianMoments(network, log_trace, log_square, log_both)
 
 

@@ -28,12 +28,15 @@ Array = NDArray[np.float64]
 _LARGEST_LOG = math.log(np.finfo(float).max)
 _MOST_MOMENTS = 30
 _ROUNDING = 2e-15  # of ln x, per layer: an edge is no sharper
+_LINEAR = Activation.parse("linear")
 _NEAR = 1e-9  # this close to an atom, whose surroundings are empty, no density is asked for
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """The law of the squared singular values of J = D_L W_L ... D_1 W_1 at large width.
+
+    Or of the Jacobian of the last pre-activations, without D_L.
 
     Attributes
     ----------
@@ -44,6 +47,8 @@ class Spectrum:
         K^l of the layers' pre-activations.
     gains : ndarray, (depth,)
         sigma_w^2 of each layer.
+    of : str
+        "h" or "z": with or without the last mask.
 
     Examples
     --------
@@ -57,6 +62,7 @@ class Spectrum:
     weights: str
     variances: Array
     gains: Array
+    of: str = "h"
 
     def __post_init__(self) -> None:
         for array in (self.variances, self.gains):
@@ -76,11 +82,15 @@ class Spectrum:
         return len(self.variances)
 
     def _law(self, split: int) -> FreeProduct:
-        different, counts = np.unique(self.variances, return_counts=True)
+        masked = self.variances if self.of == "h" else self.variances[:-1]
+        different, counts = np.unique(masked, return_counts=True)
         masks = tuple(
             (mask(self.act, float(k), split), int(count))
             for k, count in zip(different, counts, strict=True)
         )
+        # an orthogonal matrix without a mask changes no singular value
+        if self.of == "z" and (self.weights == "normal" or not masks):
+            masks += ((mask(_LINEAR, 1.0, split), 1),)
         return FreeProduct(masks, self.weights == "normal", float(np.log(self.gains).sum()))
 
     @cached_property
@@ -135,6 +145,8 @@ class Spectrum:
         >>> spectrum("linear", 1).depth_below(0.1), spectrum("relu", 1).depth_below(0.1)
         (10, 5)
         """
+        if self.of != "h":
+            raise ValueError("layers are equal where the last has its mask too: use of='h'")
         if not 0 < share < 1:
             raise ValueError(f"share must be between 0 and 1, got {share!r}")
         if np.ptp(self.variances) > 0 or np.ptp(self.gains) > 0:
@@ -249,7 +261,7 @@ class Spectrum:
         constant = all(one.zero == 0 and len(one.values) == 1 for one in masks)
         if constant and self.weights == "normal":
             return np.exp(log_fuss_catalan(log_x - self.log_mean, self.depth))
-        if self.weights == "orthogonal" and (constant or self.depth == 1):
+        if self.weights == "orthogonal" and (constant or self._product.depth == 1):
             if masks[0].continuous:
                 raise ValueError(
                     f"the singular values of one orthogonal layer of {self.act} are "
@@ -297,4 +309,6 @@ class Spectrum:
         for k, gain, count in zip(*layers.tolist(), counts.tolist(), strict=True):
             factor = one.subs(K, sympy.Float(k)) * weights(1) / sympy.Rational(gain)
             total *= factor**count
+        if self.of == "z":
+            total /= one.subs(K, sympy.Float(float(self.variances[-1])))
         return total

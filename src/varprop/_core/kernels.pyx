@@ -4,9 +4,10 @@ import numpy as np
 from libc.stdint cimport uint64_t
 from varprop._core cimport lanes
 from varprop._core.plan import LAWS
+from varprop._core.tiles cimport TILE, TILE_WORDS, padded_to, rows_a_stream
 
 PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4,
-            "matrix": 5}
+            "matrix": 5, "mask": 6}
 
 
 def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,
@@ -61,6 +62,31 @@ def fill_repeatedly(int repeats, int n, str law="normal", bint single=False, dou
                 lanes.vp_fill_law(code, shape, &stream, &room[0], &narrow[0], n)
             else:
                 lanes.vp_fill_normal(&stream, &room[0], &out[0], n)
+
+
+def weights(uint64_t seed, uint64_t trial, unsigned int layer, int units, int fan_in,
+            str law="normal", double shape=0.0):
+    """A whole matrix (units, fan_in) of variance 1: that of the dense engine in this layer."""
+    cdef lanes.vp_stream stream
+    cdef uint64_t room[TILE_WORDS]
+    cdef float tile[TILE]
+    cdef double[:, ::1] out = np.empty((units, fan_in))
+    cdef int code = LAWS[law], columns = <int> padded_to(fan_in, lanes.VP_GROUP_SINGLE)
+    cdef int height = <int> rows_a_stream(fan_in), row, column, n, i
+    if code == LAWS["orthogonal"]:
+        raise ValueError("the rows of an orthogonal matrix are not drawn one by one")
+    with nogil:
+        for row in range(units):
+            if row % height == 0:
+                lanes.vp_stream_start(&stream, seed, trial, layer, lanes.VP_WEIGHTS, row // height)
+            column = 0
+            while column < columns:
+                n = min(columns - column, <int> TILE)
+                lanes.vp_fill_law(code, shape, &stream, room, tile, n)
+                for i in range(min(n, fan_in - column)):
+                    out[row, column + i] = tile[i]
+                column += n
+    return out.base
 
 
 def activate(int code, z, double p0=0.0, double p1=0.0):

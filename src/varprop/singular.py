@@ -1,0 +1,199 @@
+"""spectrum(): all singular values of drawn Jacobians, however far these lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core.build_info import VERSION
+from .arguments import require_slopes, whole
+from .engines import DENSE_LAWS, Run
+from .graded import GradedProduct
+from .jacobian_spectrum import JacobianSpectrum
+from .network import Network
+from .propagation import input_label
+from .reference import Source, forward
+from .resources import require_memory
+from .scaled import Scaled
+from .simulate import prepare
+from .sources import DenseSource
+from .statistic import FloatArray
+
+
+def spectrum(
+    network: Network | None = None,
+    *,
+    trials: int = 20,
+    depths: Sequence[int] | None = None,
+    x: npt.ArrayLike | None = None,
+    seed: int = 0,
+    first_trial: int = 0,
+    progress: Callable[[float], object] | None = None,
+    **parts: Any,
+) -> JacobianSpectrum:
+    """Draw random networks and find all singular values of their input-output Jacobians.
+
+    J_l = ∂z^l/∂x = W^l D^(l-1) W^(l-1) ... D^1 W^1, D^l = diag φ′(z^l) (and what skip
+    connections, norms and dropout make of it).
+
+    Parameters
+    ----------
+    network : Network, optional
+        Of any architecture and weights, but no activation that jumps; or its parts by name, as
+        in `simulate`: depth, width, act, scheme, ...
+    trials : int, default 20
+        Number of networks.
+    depths : sequence of int, optional
+        The layers l whose spectrum is wanted. Default: 1, 2, 4, 8, ... and the last.
+    x : array of shape (n_0,), optional
+        The input. Default: all ones.
+    seed : int, default 0
+        From 0 to 2**64 - 1.
+    first_trial : int, default 0
+        Number of the first network.
+    progress : callable, optional
+        Called with the fraction done.
+
+    Returns
+    -------
+    JacobianSpectrum
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError, OverflowError
+        As `simulate`.
+
+    Notes
+    -----
+    The matrices are those of the dense engine: trial i of a seed is the network that ``simulate(
+    engine="dense")`` draws; an orthogonal matrix is the Q of its normal weights.
+
+    The product of matrices is never formed: it grows as a graded QR decomposition whose sizes
+    are logarithms. Relative errors of singular values are about ``depth`` roundings times the
+    condition of one layer's factor, whatever the product's own. What a single layer shrinks
+    below 1e-14 of what it does to other directions (a tanh at z = 16) counts as 0. A network
+    costs about 10 n³ operations a layer; they are LAPACK's, so that the last bits depend on its
+    build and threads, as those of no other engine do.
+
+    Examples
+    --------
+    >>> import varprop
+    >>> s = varprop.spectrum(depth=1000, width=3, act="linear", scheme="lecun", trials=10)
+    >>> s.lyapunov().mean.round(1), varprop.theory.lyapunov_exponents(3).round(1)
+    (array([-0.2, -0.5, -1.2]), array([-0.2, -0.5, -1.2]))
+    """
+    run = prepare(
+        network, parts, x=x, trials=trials, first_trial=first_trial, seed=seed, threads=1,
+        engine="auto", saturated_below=0.0, backward=False,
+    )  # fmt: skip
+    _require_spectrum(run)
+    return measure(run, DenseSource, checked_depths(depths, run.network.depth), progress)
+
+
+def drawing(run: Run, engine: str) -> Run:
+    """The run by an engine that draws the matrices whose spectrum is wanted.
+
+    Parameters
+    ----------
+    run : Run
+    engine : str
+        What was asked for.
+
+    Raises
+    ------
+    ValueError
+        For several inputs, an activation that jumps, or engine "matrix-free".
+    """
+    if engine == "matrix-free":
+        raise ValueError(
+            "spectrum=True needs the matrices themselves, which engine='matrix-free' never draws; "
+            "use engine='dense', 'reference' or 'auto'"
+        )
+    _require_spectrum(run)
+    if engine != "auto":
+        return run
+    laws = run.network.distributions
+    return replace(run, engine="dense" if set(laws) <= set(DENSE_LAWS) else "reference")
+
+
+def of_run(run: Run) -> JacobianSpectrum:
+    """The spectrum of the networks that its engine draws, at the default depths."""
+    source = DenseSource if run.engine == "dense" else Source
+    return measure(run, source, checked_depths(None, run.network.depth))
+
+
+def _require_spectrum(run: Run) -> None:
+    require_slopes("a Jacobian is wanted", "an activation without jumps", run.network)
+    if run.inputs > 1:
+        raise ValueError(f"a spectrum is that of one input, got {run.inputs} of them")
+
+
+def checked_depths(depths: Sequence[int] | None, depth: int) -> tuple[int, ...]:
+    """The layers asked for, each once and ascending; by default powers of 2 and the last."""
+    if depths is None:
+        powers = [2**i for i in range(depth.bit_length()) if 2**i < depth]
+        return (*powers, depth)
+    if isinstance(depths, str) or not np.iterable(depths):
+        raise TypeError(f"depths must be a sequence of layers, got {depths!r}")
+    chosen = sorted({whole("depths", one, 1, depth) for one in depths})
+    if not chosen:
+        raise ValueError(f"depths is empty: name one or more layers, from 1 to {depth}")
+    return tuple(chosen)
+
+
+def measure(
+    run: Run,
+    source: type[Source],
+    depths: tuple[int, ...],
+    progress: Callable[[float], object] | None = None,
+) -> JacobianSpectrum:
+    """The spectrum of a run's networks, drawn by this source."""
+    network, sizes = run.network, run.network.widths
+    most = min(sizes[0], max(sizes[layer] for layer in depths))
+    widest = max(sizes)
+    require_memory(
+        8 * (run.trials * len(depths) * most + 10 * widest**2 + 8 * sum(sizes)),
+        f"{run.trials} Jacobians of up to {widest} by {sizes[0]}",
+        "use fewer trials at a time (first_trial= and + put the parts together), or less width",
+    )
+    found = np.full((run.trials, len(depths), most), np.nan)
+    for row in range(run.trials):
+        drawn = source(run, run.first_trial + row)
+        for at, logs in enumerate(_of_trial(run, drawn, depths)):
+            found[row, at, : len(logs)] = logs
+        if progress is not None:
+            progress((row + 1) / run.trials)
+    return JacobianSpectrum(
+        network=network,
+        log=found,
+        depths=depths,
+        seed=run.seed,
+        ranges=((run.first_trial, run.first_trial + run.trials),),
+        input_label=input_label(run.x),
+        input_mean_square_log=run.log_inputs[0],
+        version=VERSION,
+    )
+
+
+def _of_trial(run: Run, source: Source, depths: tuple[int, ...]) -> list[FloatArray]:
+    _, layers = forward(run, source, [])
+    product = GradedProduct(run.network.widths[0])
+    found = []
+    for layer in range(depths[-1]):
+        columns: Scaled = (product.columns[:, np.newaxis, :], np.zeros((1, 1)))
+        stream = None
+        if layer:
+            stream = columns if run.network.residual is not None else None
+            columns = layers[layer - 1].activate(columns)
+        v, log = layers[layer].add(source.weights(layer), columns, stream)
+        moved, square = v[:, 0, :], float(np.squeeze(log))
+        if square == -np.inf:
+            moved, square = np.zeros(moved.shape), 0.0
+        product.multiply(moved, square / 2)
+        if layer + 1 in depths:
+            found.append(product.log_singular_values())
+    return found
