@@ -274,12 +274,12 @@ def spectrum(output: str | None, compare: bool, **options: Any) -> None:
     from . import spectrum_command as room
 
     parts = network_parts(options)
-    _check_outputs(output, None)
+    check_outputs(output, None)
     with progress_bar(f"{options['trials']} Jacobians of depth {parts['depth']}") as progress:
         said = room.run(parts, output, compare, progress, options)
     click.echo(said)
     if output is not None:
-        _wrote(output)
+        wrote(output)
 
 
 @cli.command(short_help="Derive a result and write it up.")
