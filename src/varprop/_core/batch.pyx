@@ -3,8 +3,6 @@
 Z = A R with h = Q R (thin QR) and fresh normals A: the exact joint law of all columns, at the cost
 of as many numbers as there are columns, not n^2. See batch.pxd for how columns are carried.
 """
-import numpy as np
-
 from cython.parallel cimport prange, threadid
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint64_t
@@ -292,7 +290,8 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         status = activate(asked, layer - 1, at, True, team)
         if status:
             return status
-        orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
+        orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0,
+                      team)
         status = descend(asked, layer, at, team)
         if status:
             return status
