@@ -86,15 +86,6 @@ def test_the_first_layer_is_fitted_to_inputs_of_another_size() -> None:
     assert run(**(NET | {"x": np.ones((2, 5))})).network.widths == (5, 8, 8, 8)
 
 
-def test_what_the_compiled_engines_cannot_do_yet_is_said() -> None:
-    for option in (
-        {"correlation": 0.5}, {"cotangents": 2}, {"tangents": 1}, {"histogram": True},
-        {"residual": Residual()}, {"act": ["tanh", "relu", "relu"]}, {"dropout": 0.5},
-    ):  # fmt: skip
-        with pytest.raises(NotImplementedError, match="engine='reference'"):
-            simulate(**(NET | option))
-
-
 # ---- pairs
 
 
