@@ -341,7 +341,7 @@ def test_bad_input(options: dict[str, Any], message: str) -> None:
 def test_memory_is_asked_for_before_it_is_taken() -> None:
     for options in (
         {"x": np.random.default_rng(0).standard_normal((1024, 3)), "width": 50_000_000},
-        {"width": 1_000_000, "depth": 100_000, "residual": Residual()},
+        {"width": 100_000_000, "depth": 100_000, "residual": Residual()},
         {"width": 20, "depth": 1_000_000, "correlation": 0.5, "trials": 10_000},
     ):
         with pytest.raises(MemoryError, match=r"GiB of memory, .* are available"):
