@@ -23,7 +23,7 @@ $(VENV)/testable: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[test]"
 	@touch $@
 
-$(VENV)/lint: $(VENV)/installed
+$(VENV)/lint: $(VENV)/testable
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[lint]"
 	@touch $@
 
