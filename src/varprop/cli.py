@@ -259,7 +259,7 @@ def phase(output: str, form: str | None, **options: Any) -> None:
 @cli.command(short_help="Find the singular values of a deep Jacobian.")
 @network_options
 @spectrum_options
-def spectrum(output: str | None, compare: bool, **options: Any) -> None:
+def spectrum(output: str | None, compare: bool, form: str | None, **options: Any) -> None:
     """Draw random networks and find all singular values of their Jacobians dz/dx.
 
     However far they lie apart: a product of matrices is carried as a graded QR
@@ -269,15 +269,15 @@ def spectrum(output: str | None, compare: bool, **options: Any) -> None:
     \b
     Examples:
       varprop spectrum --depth 8 --width 200 --act linear --scheme lecun -o a.png
-      varprop spectrum --depth 50 --width 100 --act tanh --scheme orthogonal --compare
+      varprop spectrum --depth 50 --width 100 --act tanh --compare
     """
     from . import spectrum_command as room
 
     parts = network_parts(options)
     check_outputs(output, None)
     with progress_bar(f"{options['trials']} Jacobians of depth {parts['depth']}") as progress:
-        said = room.run(parts, output, compare, progress, options)
-    click.echo(said)
+        measured = room.measure(parts, output, progress, options)
+    room.show(measured, compare, form)
     if output is not None:
         wrote(output)
 

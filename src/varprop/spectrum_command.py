@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import numpy as np
+
+from .command_output import form_options, put
+
+if TYPE_CHECKING:
+    from .jacobian_spectrum import JacobianSpectrum
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,20 +49,20 @@ def spectrum_options(command: Command) -> Command:
                 help="Draw the last one's density (.png, .svg, .pdf).",
             ),
             click.option("--compare", is_flag=True, help="Hold the result against theory."),
+            form_options,
         )
     ):  # fmt: skip
         command = option(command)
     return command
 
 
-def run(
+def measure(
     parts: dict[str, Any],
     output: str | None,
-    compare: bool,
     progress: Callable[[float], None] | None,
     options: dict[str, Any],
-) -> str:
-    """Measure a spectrum, draw it where wanted, and say what came out.
+) -> JacobianSpectrum:
+    """Measure a spectrum, and draw it where wanted.
 
     Parameters
     ----------
@@ -64,15 +70,13 @@ def run(
         The network.
     output : str or None
         Figure's file.
-    compare : bool
     progress : callable or None
     options : dict
         Other arguments of `varprop.spectrum`.
 
     Returns
     -------
-    str
-        The table, and what the comparison found.
+    JacobianSpectrum
     """
     from .figure import save_figure
     from .singular import spectrum
@@ -80,5 +84,41 @@ def run(
     measured = spectrum(**parts, progress=progress, **options)
     if output is not None:
         save_figure(measured.plot(), output)
-    said = str(measured)
-    return f"{said}\n\n{measured.compare()}" if compare else said
+    return measured
+
+
+def show(measured: JacobianSpectrum, compare: bool, form: str | None) -> None:
+    """Print the table, and what the comparison with theory found; or JSON, or CSV."""
+    found = str(measured.compare()) if compare else None
+    put(
+        form,
+        lambda: "\n\n".join(filter(None, (str(measured), found))),
+        lambda: {
+            "network": measured.network.to_dict(),
+            "seed": measured.seed,
+            "ranges": measured.ranges,
+            "layers": _records(measured),
+            "comparison": found,
+        },
+        lambda: _records(measured),
+    )
+
+
+def _records(measured: JacobianSpectrum) -> list[dict[str, Any]]:
+    """A record for each layer that was looked at; None stands for ln 0 and for no error."""
+    records = []
+    for at, depth in enumerate(measured.depths):
+        logs = np.sort(measured.at(depth), axis=1)
+        record: dict[str, Any] = {"layer": depth}
+        for name, column in (("smallest", 0), ("median", logs.shape[1] // 2), ("largest", -1)):
+            middle = np.sort(logs[:, column])[(len(logs) - 1) // 2]
+            record[f"log_{name}"] = _finite(middle)
+        for name in ("zero", "participation", "effective_rank"):
+            over = getattr(measured, name)
+            record[name] = {"mean": _finite(over.mean[at]), "stderr": _finite(over.stderr[at])}
+        records.append(record)
+    return records
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

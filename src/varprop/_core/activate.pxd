@@ -262,6 +262,8 @@ cdef inline bint truly_zero(const Pass* of, int j, bint slopes, Hand* hand) noex
                 fill_mask(of, block, j, done, n, hand)
             for i in range(n):
                 z = column(at.value, j)[block * BLOCK + done + i]
+                if slopes and lanes.vp_abs(column(at.slope, j)[block * BLOCK + done + i]) > 1e-290:
+                    continue  # what it is multiplied by is 0
                 if slopes:
                     log = log_slope(of.plan, z, 0.0, log_k, &sign)
                 else:
