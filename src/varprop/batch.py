@@ -16,7 +16,7 @@ from .histogram import NO_SCALE, Counts, Histogram
 from .network import Network
 from .pairs import pair
 from .plans import plan_of
-from .rows import LAYER_FIELDS
+from .rows import LAYER_FIELDS, without_ones
 
 FloatArray = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -170,7 +170,7 @@ class _Call:
         for name in ("log_tangent", "log_adjoint"):
             if found[name].size:
                 arrays[name] = found[name]
-        arrays = {name: _without_ones(array) for name, array in arrays.items()}
+        arrays = {name: without_ones(array) for name, array in arrays.items()}
         if run.histogram is not None:
             arrays |= self._histogram().arrays()
         return arrays
@@ -311,7 +311,8 @@ def _tree(x: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         near = np.abs(logs[:, None] - logs[None, :]) < 2 * _NEAR
     top = np.abs(x).max() or 1.0
     scaled = x / top
-    best = np.full(count, np.inf)  # Prim's algorithm
+    # Prim's algorithm; SciPy's takes a distance of 0, as of identical inputs, for no edge
+    best = np.full(count, np.inf)
     source = np.full(count, -1)
     left = np.ones(count, dtype=bool)
     place = np.empty(count, dtype=np.intp)
@@ -350,11 +351,3 @@ def _pairs_moved(order: npt.NDArray[np.intp]) -> list[int]:
         for a in range(count)
         for b in range(a + 1, count)
     ]
-
-
-def _without_ones(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Without the axes of length 1 between the first and the last."""
-    if array.ndim == 2 and array.dtype == np.int64:
-        return array[:, 0] if array.shape[1] == 1 else array
-    between = tuple(size for size in array.shape[1:-1] if size > 1)
-    return array.reshape(array.shape[0], *between, array.shape[-1])

@@ -21,7 +21,7 @@ from .linearised import Ladder, Linearised, Normalisation
 from .network import Network
 from .pairs import pairs_of
 from .propagation import Propagation
-from .rows import GAPS, LAYER_FIELDS
+from .rows import GAPS, LAYER_FIELDS, without_ones
 from .scaled import Scaled, normalised, times, total
 from .scheme import Scheme
 from .tally import Tally
@@ -62,16 +62,10 @@ def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arra
         found.append(_measure_one(run, run.first_trial + row, tallies))
         if progress is not None:
             progress((row + 1) / run.trials)
-    arrays = {name: _without_ones(np.stack([one[name] for one in found])) for name in found[0]}
+    arrays = {name: without_ones(np.stack([one[name] for one in found])) for name in found[0]}
     if tallies:
         arrays |= Histogram(*(tally.counts() for tally in tallies)).arrays()
     return arrays
-
-
-def _without_ones(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Without the axes of length 1 between the first and the last."""
-    between = tuple(size for size in array.shape[1:-1] if size > 1)
-    return array.reshape(array.shape[0], *between, *array.shape[1:][-1:])
 
 
 def _measure_one(run: Run, trial: int, tallies: list[Tally]) -> Arrays:

@@ -199,3 +199,19 @@ def _check_range(name: str, array: npt.NDArray[Any], layers: int) -> None:
 def counted(number: int, noun: str) -> str:
     """Number and noun, "1 trial" or "2 trials"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def without_ones(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Without the axes of length 1 but for the trials' and, of floats, the layers'.
+
+    Examples
+    --------
+    >>> without_ones(np.zeros((1, 1, 3, 1))).shape
+    (1, 3, 1)
+    >>> without_ones(np.zeros((4, 1), dtype=np.int64)).shape
+    (4,)
+    """
+    last = 1 if array.dtype.kind == "f" else 0  # integers say when a trial died: no layers
+    ends = array.shape[array.ndim - last :]
+    between = array.shape[1 : array.ndim - last]
+    return array.reshape(array.shape[0], *(size for size in between if size > 1), *ends)
