@@ -320,6 +320,8 @@ def test_standard_errors_of_enormous_logarithms() -> None:
         ({"cotangents": 2, "backward": False}, "needs backward=True"),
         ({"tangents": 5}, "from 0 to 4, the units of the narrowest layer, got 5"),
         ({"tangents": -1}, "tangents must be from 0"),
+        ({"x": np.ones((1024, 4)), "cotangents": 17}, "17408 gradients a layer, and at most 16384"),
+        ({"tangents": 16385, "width": 20000}, "16386 vectors a layer, and at most 16384"),
         ({"tangents": 1, "act": "sign"}, "it has no slope"),
         ({"widths": (4, 4, 5), "residual": Residual()}, "all must have one width"),
         ({"dropout": 0}, "dropout.* 0"),

@@ -1,6 +1,7 @@
 """simulate() as a user meets it: what it returns, what it refuses, and at which sizes it holds."""
 
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -174,20 +175,16 @@ def test_more_memory_than_there_is():
         varprop.simulate(depth=1, width=2**30, trials=10**4, scheme="torch")
 
 
-def test_memory_is_read_within_a_cgroup(tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text("1000000\n")
-    (tmp_path / "memory.current").write_text("400000\n")
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    monkeypatch.setattr(resources, "_CGROUP", tmp_path)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert resources.available_memory() in (600000, None)
-    assert resources.resolve_threads() <= 2
-
-
 def test_threads_from_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
     assert resources.resolve_threads() == 3
     assert resources.resolve_threads(5) == 5
+    for absurd in ("100000", "9" * 5000):
+        monkeypatch.setenv("OMP_NUM_THREADS", absurd)
+        assert resources.resolve_threads() == resources.MOST_THREADS
+    for nonsense in ("0", "-3", "two", "³", ""):
+        monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
+        assert 1 <= resources.resolve_threads() <= (os.cpu_count() or 1)
     assert resources.resolve_threads(-1) >= 1
 
 
@@ -287,6 +284,20 @@ def test_a_forked_child_does_not_wait_for_threads_that_are_gone():
         "pid = os.fork()\n"
         "if pid == 0:\n"
         "    os._exit(0 if varprop.simulate(**kw) == expected else 3)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_a_matrix_made_before_a_fork_answers_after_it():
+    code = (
+        "import os, numpy as np, varprop\n"
+        "W = varprop.RandomMatrix(30000, 20000, sigma=1.0, threads=2)\n"
+        "x = np.ones(20000)\n"
+        "expected = W @ x\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    os._exit(0 if np.allclose(W @ x, expected) and (W.T @ expected).any() else 3)\n"
         "assert os.waitpid(pid, 0)[1] == 0\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import transcript
+from .resources import within_fork
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -61,12 +62,12 @@ class Vectors:
 
     def dots(self, x: FloatArray) -> FloatArray:
         """The product of each with x."""
-        products: FloatArray = transcript.dots(self._rows, self.count, x, self._threads)
+        products: FloatArray = transcript.dots(self._rows, self.count, x, within_fork(self._threads))
         return products
 
     def add_to(self, x: FloatArray, factors: FloatArray) -> None:
         """Add each times its factor to x."""
-        transcript.add(x, self._rows, factors, self._threads)
+        transcript.add(x, self._rows, factors, within_fork(self._threads))
 
     def take_out(self, x: FloatArray) -> tuple[FloatArray, float]:
         """Turn x into the part of it that is orthogonal to all of these orthonormal vectors.

@@ -15,6 +15,7 @@ from .pairs import CLOSEST, second
 from .statistic import FloatArray
 
 MOST_INPUTS = 1024
+MOST_COLUMNS = 2**14  # vectors of a layer that have streams of their own: COLUMN in columns.pxd
 
 
 def whole(name: str, value: object, least: int, most: int) -> int:
@@ -137,6 +138,17 @@ def checked_tangents(tangents: Any, network: Network) -> int:
     if count:
         require_slopes(f"tangents={count}", "tangents=0", network)
     return count
+
+
+def require_columns(inputs: int, cotangents: int, tangents: int) -> None:
+    """Raise ValueError where so many vectors go through a layer that two would share a stream."""
+    up, down = inputs + tangents, inputs * cotangents + tangents
+    if max(up, down) > MOST_COLUMNS:
+        what, count = ("vectors", up) if up >= down else ("gradients", down)
+        raise ValueError(
+            f"inputs={inputs}, cotangents={cotangents} and tangents={tangents} make {count} {what} "
+            f"a layer, and at most {MOST_COLUMNS} have random numbers of their own: ask for fewer"
+        )
 
 
 def checked_histogram(histogram: Any) -> int | FloatArray | None:

@@ -12,7 +12,7 @@ from ._operator import FloatArray, RealOperator
 from ._revealed import Revealed, Vectors, padded
 from .arguments import whole
 from .network import MAX_WIDTH
-from .resources import require_memory, resolve_threads
+from .resources import require_memory, resolve_threads, within_fork
 from .simulate import MAX_SEED
 
 LAWS = ("gaussian", "haar")
@@ -167,7 +167,7 @@ class RandomMatrix(RealOperator):
 
     def _draw(self, side: Revealed) -> FloatArray:
         numbers: FloatArray = transcript.normals(
-            self.seed, self._draws, side.directions.length, self._threads
+            self.seed, self._draws, side.directions.length, within_fork(self._threads)
         )
         self._draws += 1
         return numbers

@@ -2,9 +2,12 @@
 
 import operator
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+MOST_THREADS = 1024
 
 # In a forked child the threads of GNU OpenMP are gone and waiting for them would never end.
 _forked = False
@@ -25,8 +28,9 @@ def resolve_threads(threads: int | None = None) -> int:
     Parameters
     ----------
     threads : int, optional
-        None: OMP_NUM_THREADS if it is set, else all that this process may use. Negative: that
-        many fewer than all, plus one (-1 means all). In a process made by fork: always 1.
+        None: OMP_NUM_THREADS if it is set (1024 at most), else all that this process may use.
+        Negative: that many fewer than all, plus one (-1 means all). In a process made by fork:
+        always 1.
 
     Raises
     ------
@@ -38,11 +42,8 @@ def resolve_threads(threads: int | None = None) -> int:
     >>> resolve_threads(3)
     3
     """
-    if _forked:
-        return 1
     if threads is None:
-        wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-        return int(wish) if wish.isdigit() and int(wish) > 0 else _processors()
+        return within_fork(_default_threads())
     if isinstance(threads, bool):
         raise TypeError(f"threads must be an integer, got {threads!r}")
     try:
@@ -51,21 +52,59 @@ def resolve_threads(threads: int | None = None) -> int:
         raise TypeError(f"threads must be an integer, got {threads!r}") from None
     if number < 0:
         number += _processors() + 1
-    if not 1 <= number <= 1024:
+    if not 1 <= number <= MOST_THREADS:
         raise ValueError(
-            f"threads={threads} gives {number} threads; allowed are 1 to 1024, or -1 for all, "
-            "-2 for all but one, ..."
+            f"threads={threads} gives {number} threads; allowed are 1 to {MOST_THREADS}, or -1 for "
+            "all, -2 for all but one, ..."
         )
-    return number
+    return within_fork(number)
+
+
+def within_fork(threads: int) -> int:
+    """That many threads, but one in a process made by fork since they were asked for."""
+    return 1 if _forked else threads
+
+
+def _default_threads() -> int:
+    wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wish.isdecimal() and int(wish[:9]) > 0:  # an absurd one has too many digits for int()
+        return min(int(wish[:9]), MOST_THREADS)
+    return _processors()
 
 
 def _processors() -> int:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min([count or 1, *_processor_quotas()]))
+
+
+def _cgroups(controller: str) -> Iterator[Path]:
+    """The folders that limit this process: its own control group's, and those above.
+
+    Version 2 has one tree for all, version 1 one for each controller. A container may show its
+    own group as the root whatever /proc says; so a folder that is not there is passed over.
+    """
     try:
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
-        return max(1, min(count or 1, -(-int(quota) // int(period))))
-    except (OSError, ValueError):  # no such file, or no limit ("max")
-        return count or 1
+        lines = _OWN.read_text().splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in lines:
+        _, names, place = line.split(":", 2)
+        if names and controller not in names.split(","):
+            continue
+        root = _CGROUP / controller if names else _CGROUP
+        own = root / place.strip("/")
+        yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
+
+
+def _processor_quotas() -> Iterator[int]:
+    for folder in _cgroups("cpu"):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            try:
+                quota, period = " ".join((folder / name).read_text() for name in names).split()
+                if int(quota) > 0:
+                    yield -(-int(quota) // int(period))
+            except (OSError, ValueError):  # no such file, or no limit ("max", or -1)
+                continue
 
 
 def available_memory() -> int | None:
@@ -75,11 +114,29 @@ def available_memory() -> int | None:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
     except (OSError, StopIteration):
         return None
+    return max(0, min([free, *_memory_left()]))
+
+
+def _memory_left() -> Iterator[int]:
+    """What each control group has left; file pages that nobody uses are given back on demand."""
+    for folder in _cgroups("memory"):
+        for limit, used, idle in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            try:
+                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+            except (OSError, ValueError):  # no such file, or no limit ("max")
+                continue
+            yield left + _statistic(folder / "memory.stat", idle)
+
+
+def _statistic(path: Path, name: str) -> int:
     try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        return max(0, min(free, limit - int((_CGROUP / "memory.current").read_text())))
-    except (OSError, ValueError):
-        return free
+        lines = path.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.split()[0] == name), 0)
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:

@@ -260,7 +260,7 @@ def prepare(
     if not isinstance(saturated_below, float | int) or not 0 <= saturated_below < 1:
         raise ValueError(f"saturated_below must be in [0, 1), got {saturated_below!r}")
     back = arguments.checked_backward(backward, net)
-    return Run(
+    run = Run(
         network=net,
         engine=choose_engine(net, engine),
         why=why_engine(net, engine),
@@ -276,6 +276,8 @@ def prepare(
         tangents=arguments.checked_tangents(tangents, net),
         histogram=arguments.checked_histogram(histogram),
     )
+    arguments.require_columns(run.inputs, run.gradients, run.tangents)
+    return run
 
 
 def gathered(run: Run, arrays: dict[str, npt.NDArray[Any]]) -> tuple[Rows, Histogram | None]:
