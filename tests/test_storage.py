@@ -192,6 +192,39 @@ def test_packed_and_incomplete_archives_are_refused(saved: Path) -> None:
         load(saved)
 
 
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999999,)}"), "claims"),
+        (header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}"), "no plain array"),
+        (header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}") + b"x", "no plain array"),
+        (header("{'descr': '<f8', 'fortran_order': True, 'shape': (0,)}"), "no plain array"),
+        (b"\x93NUMPY\x03\x00" + bytes(20), "another version"),
+        (b"\x93NUMPY\x01\x00", "no saved varprop result"),
+    ],
+)
+def test_arrays_that_claim_more_than_they_hold(saved: Path, content: bytes, message: str) -> None:
+    """Before memory is taken for what a header claims."""
+    rewritten(saved, replacing("zero.npy", content))
+    with pytest.raises(ValueError, match=message):
+        load(saved)
+
+
+def test_an_archive_whose_members_begin_nowhere(saved: Path) -> None:
+    content = saved.read_bytes()
+    start = len(varprop.storage._SEAL) + 64 + 22  # of the end record: 22 bytes and the comment
+    record = bytearray(content[-start:-64])
+    record[16:20] = (1 << 30).to_bytes(4, "little")  # where the directory is said to begin
+    moved = content[:-start] + record
+    saved.write_bytes(reseal(moved + bytes(64)))
+    with pytest.raises(ValueError, match="no saved varprop result"):
+        load(saved)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "plain.npz", zero=np.zeros(3))
     (tmp_path / "text").write_text("hello")

@@ -45,7 +45,7 @@ class Build:
         """Compile what has changed, and install it."""
         ninja = _run([_tool("ninja"), "-C", self.folder / "build"], check=False)
         if ninja.returncode == 0:
-            _run([*_MESON, "install", "-C", self.folder / "build", "--no-rebuild",
+            _run([_tool("meson"), "install", "-C", self.folder / "build", "--no-rebuild",
                   "--destdir", self.folder], cwd=self.folder)  # fmt: skip
         return ninja
 
@@ -61,9 +61,6 @@ class Build:
         )  # fmt: skip
 
 
-_MESON = [sys.executable, "-c", "import sys; from mesonbuild.mesonmain import main; sys.exit(main())"]
-
-
 def build(
     folder: Path,
     *,
@@ -75,15 +72,14 @@ def build(
     """Copy the sources to `folder`, compile and install them there."""
     made = Build(folder.resolve())
     copy_sources(made.source)
-    env = dict(os.environ)
+    env = os.environ | {"CFLAGS": " ".join(flags), "LDFLAGS": " ".join(flags)}
     if compiler is not None:
         env["CC"] = compiler
     env["PATH"] = f"{Path(sys.executable).parent}:{Path(_tool('ninja')).parent}:{env['PATH']}"
     if not (made.folder / "build").exists():
-        _run([*_MESON, "setup", made.folder / "build", made.source, "--prefix=/",
+        _run([_tool("meson"), "setup", made.folder / "build", made.source, "--prefix=/",
               "-Dpython.purelibdir=/site", "-Dpython.platlibdir=/site", "-Dbuildtype=release",
-              f"-Dlevels={','.join(levels)}", f"-Dc_args={','.join(flags)}",
-              f"-Dc_link_args={','.join(flags)}", *options], env=env)  # fmt: skip
+              f"-Dlevels={','.join(levels)}", *options], env=env)  # fmt: skip
     ninja = made.make()
     if ninja.returncode:
         raise RuntimeError(ninja.stdout[-4000:])

@@ -7,9 +7,12 @@ results give equal files. Nothing in it is pickled, so reading one never execute
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import math
 import os
+import struct
 import zipfile
 from dataclasses import replace
 from hashlib import sha256
@@ -36,6 +39,7 @@ _UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    struct.error,
     zipfile.BadZipFile,
 )
 _PLAIN = (
@@ -127,7 +131,10 @@ def load(path: str | os.PathLike[str]) -> Propagation:
         _check_seal(file, name)
         try:
             return _read(file)
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, OSError) as error:
+            # all bytes could be read a moment ago; an offset before the first one is no place
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
             raise ValueError(f"{name} is no saved varprop result: {error}") from error
 
 
@@ -168,12 +175,7 @@ def _read(file: BinaryIO) -> Propagation:
             )
         there = set(archive.namelist())
         names = (*LAYER_FIELDS, "died", *(n for n in _OPTIONAL if f"{n}.npy" in there))
-        arrays = {
-            name: np.lib.format.read_array(
-                io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False
-            )
-            for name in names
-        }
+        arrays = {name: _array(name, archive.read(f"{name}.npy")) for name in names}
     counts = histogram.Histogram.of_arrays(
         {name: arrays.pop(name) for name in histogram.ARRAYS if name in arrays}
     )
@@ -189,6 +191,20 @@ def _read(file: BinaryIO) -> Propagation:
         **{key: meta[key] for key in _PLAIN},
     )
     return propagation if singular is None else _with_spectrum(propagation, singular, meta)
+
+
+def _array(name: str, content: bytes) -> npt.NDArray[Any]:
+    """An array in .npy form, of exactly the size that its header claims."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name}.npy is in another version of the .npy format")
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    size = len(content) - stream.tell()
+    if by_columns or dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError(f"{name}.npy holds no plain array")
+    if size != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name}.npy claims the shape {shape}, but holds {size} bytes")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
 
 
 def _with_spectrum(
