@@ -34,6 +34,7 @@ DECLARED = {  # p-values a room may look at
     "phase": 26,
     "growth": 41,
     "jacobian_spectrum": 60,
+    "random_words": 180,
 }
 LEVEL = TOTAL / sum(DECLARED.values())  # below this p-value, a test fails
 

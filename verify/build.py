@@ -75,6 +75,8 @@ def build(
     env = os.environ | {"CFLAGS": " ".join(flags), "LDFLAGS": " ".join(flags)}
     if compiler is not None:
         env["CC"] = compiler
+    elif "CC" not in env and shutil.which("ccache"):
+        env["CC"] = "ccache cc"
     env["PATH"] = f"{Path(sys.executable).parent}:{Path(_tool('ninja')).parent}:{env['PATH']}"
     if not (made.folder / "build").exists():
         _run([_tool("meson"), "setup", made.folder / "build", made.source, "--prefix=/",

@@ -134,17 +134,16 @@ def blindly(
 
     target, corpus = TARGETS[name], seeds(name)
     counts: dict[str, int] = {}
-    for one in corpus:  # what is imported late is imported now
-        target(one)
     made = mutations(corpus, seed)
 
     def late(*_: object) -> None:
         raise Fault(f"took more than {_SECONDS} s")
 
     signal.signal(signal.SIGALRM, late)
-    for one in (*corpus, *(next(made) for _ in range(runs - len(corpus)))):
+    inputs = (*corpus, *(next(made) for _ in range(runs - len(corpus))))
+    for number, one in enumerate(inputs):
         signal.setitimer(signal.ITIMER_REAL, _SECONDS)
-        watch(True)
+        watch(number >= len(corpus))  # what is imported late is imported by the corpus
         try:
             outcome = target(one)
         except Exception as error:

@@ -1,0 +1,70 @@
+"""Short forms of the campaigns in verify/, and that their tables still fit the sources."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from budget import Share
+
+from verify import fuzz, normals, streams
+from verify.mutants import every
+from verify.mutants.__main__ import require_anchor
+
+
+def test_every_fault_has_its_place_in_the_sources() -> None:
+    mutants = every()
+    assert len(mutants) >= 60
+    for one in mutants:
+        require_anchor(one)
+        assert one.old != one.new
+
+
+def test_no_attack_is_executed_or_endless() -> None:
+    assert len(fuzz.attacks()) > 150
+    for name in fuzz.NAMES:
+        counts = fuzz.blindly(name, runs=400)
+        assert sum(counts.values()) >= 400
+
+
+def test_the_fuzzer_sees_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    from verify import fuzz_targets
+
+    monkeypatch.setattr(fuzz_targets, "parse", lambda text: {}[text])
+    with pytest.raises(RuntimeError, match="formula: .*KeyError"):
+        fuzz.blindly("formula", runs=1)
+
+
+@pytest.fixture(scope="module")
+def share() -> Share:
+    return Share("random_words")
+
+
+@pytest.mark.parametrize("layout", streams.LAYOUTS)
+def test_words_of_every_layout(layout: str, share: Share) -> None:
+    for name, p_value in streams.tried(layout, 300_000).p_values().items():
+        share.check(f"{layout}: {name}", p_value)
+
+
+@pytest.mark.parametrize("law", normals.LAWS)
+def test_moments_and_tails(law: str, share: Share) -> None:
+    for name, p_value in normals.p_values(law, 1_000_000).items():
+        share.check(f"{law}: {name}", p_value)
+
+
+@pytest.mark.parametrize("fault", ["a bit is stuck", "a stream twice", "a lane twice", "a lost bit"])
+def test_bad_words_are_seen(fault: str) -> None:
+    tests = streams.Tests()
+    for number, chunk in enumerate(streams.LAYOUTS["one stream"]()):
+        words = chunk.copy()
+        if fault == "a bit is stuck":
+            words[::50] |= np.uint64(1 << 17)
+        elif fault == "a stream twice":
+            words[1000:1064] = words[936:1000]
+        elif fault == "a lane twice":
+            words[8::64] = words[::64]
+        else:
+            words[::20] = words[::20] >> np.uint64(1)
+        tests.add(words)
+        if number == 9:
+            break
+    assert min(tests.p_values().values()) < 1e-9

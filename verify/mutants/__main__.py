@@ -1,0 +1,116 @@
+"""Plant every fault in a scratch copy and run the tests that must see it: ``make mutants``.
+
+``python -m verify.mutants [--only TEXT] [--folder F] [--skip-healthy]``. First each group of tests
+must pass without a fault (or its failing would prove nothing); then a fault is caught if the group
+fails. Engines are built for the baseline only and without optimisation, which changes no bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from verify.build import TREE, Build, build
+from verify.report import Report
+
+from . import Mutant, every
+
+_TEST_SECONDS = 1200
+
+
+def main() -> None:
+    """Plant, test, mend; list survivors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="part of a file's name, or of a fault")
+    parser.add_argument("--folder", type=Path, help="where to build; kept, and used again")
+    parser.add_argument("--skip-healthy", action="store_true")
+    asked = parser.parse_args()
+    report = Report("mutants")
+    chosen = [one for one in every() if asked.only in f"{one.file} {one.old} {one.new}"]
+    for one in chosen:
+        require_anchor(one)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = build(asked.folder or Path(scratch), options=["-Doptimization=0"])
+        log = made.folder / "outcomes.jsonl"
+        sick = set() if asked.skip_healthy else _sick(made, chosen, report)
+        for number, one in enumerate(chosen):
+            if one.tests in sick:
+                continue
+            start = time.monotonic()
+            verdict = "caught" if _caught(made, one) else "SURVIVED"
+            report.count("planted")
+            report.count(verdict.lower())
+            if verdict == "SURVIVED":
+                report.fail(f"survived: {one.file}: {one.old!r} -> {one.new!r} ({one.tests})")
+            line = {"file": one.file, "old": one.old, "new": one.new, "verdict": verdict}
+            with log.open("a") as out:
+                out.write(json.dumps(line) + "\n")
+            print(f"{number + 1}/{len(chosen)} {verdict} in {time.monotonic() - start:.0f} s: "
+                  f"{one.file}: {one.new.strip()[:60]}", flush=True)  # fmt: skip
+    report.close()
+
+
+def require_anchor(one: Mutant) -> None:
+    """Raise ValueError unless the fault's place is in the file exactly once."""
+    found = (TREE / one.file).read_text().count(one.old)
+    if found != 1:
+        raise ValueError(
+            f"{one.file} has {one.old!r} {found} times, not once: the source has changed, so "
+            "change the table in verify/mutants with it"
+        )
+
+
+def _sick(made: Build, chosen: list[Mutant], report: Report) -> set[str]:
+    """Groups of tests that fail without a fault."""
+    sick = set()
+    for group in dict.fromkeys(one.tests for one in chosen):
+        if not _passes(made, group):
+            report.fail(f"fails without a fault: {group}")
+            sick.add(group)
+    return sick
+
+
+def _caught(made: Build, one: Mutant) -> bool:
+    """Plant one, run its tests, and take it out again."""
+    path = made.source / one.file
+    whole = (TREE / one.file).read_text()
+    inside = made.installed / one.file.removeprefix("src/varprop/")
+    try:
+        path.write_text(whole.replace(one.old, one.new))
+        if one.compiled:
+            _compile(made)
+        else:
+            shutil.copy(path, inside)
+        return not _passes(made, one.tests)
+    finally:
+        path.write_text(whole)
+        if one.compiled:
+            _compile(made)
+        else:
+            shutil.copy(path, inside)
+
+
+def _compile(made: Build) -> None:
+    ninja = made.make()
+    if ninja.returncode:
+        raise RuntimeError(f"does not compile:\n{ninja.stdout[-3000:]}")
+
+
+def _passes(made: Build, group: str) -> bool:
+    files, _, wanted = group.partition(":")
+    run = made.run(
+        ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore",
+         *(["-k", wanted] if wanted else []), *(f"tests/test_{name}.py" for name in files.split())],
+        env={"PYTHONDONTWRITEBYTECODE": "1"}, timeout=_TEST_SECONDS,
+    )  # fmt: skip
+    if run.returncode not in (0, 1):  # 5: no test was chosen
+        raise RuntimeError(f"{group}: pytest left with {run.returncode}\n{run.stdout[-2000:]}")
+    return run.returncode == 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Faults in the C headers: generator, laws, kernels, sums."""
+
+from . import Mutant
+
+_C = "src/varprop/_core/"
+
+
+def _in(name: str, old: str, new: str, tests: str) -> Mutant:
+    return Mutant(_C + name, old, new, tests)
+
+
+_TWIN = "streams:twin"
+_APART = "streams:no_two_streams"
+_LAWS = "laws:each_step_follows_its_law or preactivations_with_biases"
+
+MUTANTS = [
+    # the generator, and which numbers belong to which stream
+    _in("random.h", "key0 += 0x9E3779B9u;", "key0 += 0x9E3779B8u;", _TWIN),
+    _in("random.h", "sum << 23 | sum >> 41", "sum << 23 | sum >> 40", _TWIN),
+    _in("random.h", "| purpose << 16 |", "|", _APART),
+    _in("random.h", "counter[0][i] = block;", "counter[0][i] = 0;", _APART),
+    _in("random.h", "counter[1][i] = layer;", "counter[1][i] = layer | 1;", _APART),
+    _in("random.h", "words[1][lane] = (uint64_t)counter[3][lane]",
+        "words[1][lane] = (uint64_t)counter[1][lane]", _TWIN),
+    # laws of numbers
+    _in("normal.h", "p = p * z + VP_MINUS4LOG[k];", "p = (float)(p * z + VP_MINUS4LOG[k]);",
+        "streams:box_and_muller_of_the_words"),
+    _in("normal.h", "out[i + VP_GROUP / 2 + j] = radius * sine;",
+        "out[i + VP_GROUP / 2 + j] = radius * cosine;", "streams:box_and_muller_of_the_words"),
+    _in("normal.h", "out[i] = 3.4641016151377546 *", "out[i] = 3.46 *",
+        "laws:a_uniform_bias_seen_by_itself"),
+    _in("laws.h", "height = (float)(df - 2.0)", "height = (float)(df - 1.98)",
+        "weights:moments or student"),
+    _in("laws.h", "halves[half] <<= 1;", "halves[half] <<= 2;", "weights:signs"),
+    _in("laws.h", "const float z = v * v;", "const float z = v * v * 0.98f;",
+        "weights:truncated_normals"),
+    # activations and the functions they are made of
+    _in("elementary.h", "return vp_copy_sign(a > 1.0 ? large : small, x);",
+        "return vp_copy_sign(a > 1.5 ? large : small, x);", "kernels:30_digits"),
+    _in("elementary.h", "(1.0 - d * (1.0 - 0.5 * d * (1.0 - d * (1.0 / 3.0))))", "(1.0 - d)",
+        "kernels:30_digits"),
+    _in("elementary.h", "#define VP_SIN_LIMIT 1e6", "#define VP_SIN_LIMIT 1e12",
+        "kernels:30_digits"),
+    _in("activations.h", "*d = 4.0 * exp / (sum * sum);", "*d = -4.0 * exp / (sum * sum);",
+        "kernels:values_against"),
+    _in("activations.h", "*d = cdf + 0.39894228040143268 * (z * gauss);",
+        "*d = cdf - 0.39894228040143268 * (z * gauss);", "kernels:values_against"),
+    _in("activations.h", "*d = z > 0.0 ? 1.0 : p0; *h = z * *d; }",
+        "*d = z >= 0.0 ? 1.0 : p0; *h = z * *d; }", "kernels:kink"),
+    _in("activations.h", "*d = vp_abs(z) < 3.0 ? 1.0 / 6.0 : 0.0;",
+        "*d = vp_abs(z) < 3.0 ? 1.0 / 6.1 : 0.0;", "kernels:values_against"),
+    _in("activations.h", "*d = z > 3.0 ? 1.0 : z < -3.0 ? 0.0 : z * (1.0 / 3.0) + 0.5;",
+        "*d = z > 3.0 ? 1.0 : z < -3.0 ? 0.0 : z * (1.0 / 3.0);", "kernels:values_against"),
+    _in("activations.h", "vp_phi_##name(z[i], p0, p1, h + i, d + i);",
+        "vp_phi_##name((float)z[i], p0, p1, h + i, d + i);", "kernels:values_against"),
+    # sums and scales
+    _in("layer.h", "sums->sum[VP_SUM_HH][lane] += h[i] * h[i];",
+        "sums->sum[VP_SUM_HH][lane] += h[i] * z[i];", "several_inputs:measured_as_if_alone"),
+    _in("layer.h", "for (int width = VP_SUM_LANES / 2; width > 0; width /= 2)",
+        "for (int width = VP_SUM_LANES / 2; width > 1; width /= 2)", _LAWS),
+    _in("layer.h", "sum[VP_SUM_ZZ][part] += a * a;", "sum[VP_SUM_ZZ][part] += 0.99 * a * a;",
+        _LAWS),
+    _in("layer.h", "sums->count[VP_COUNT_SATURATED] += vp_abs(d[i]) <= threshold;",
+        "sums->count[VP_COUNT_SATURATED] += vp_abs(d[i]) < threshold;",
+        "several_inputs:measured_as_if_alone or batch:paths"),
+    _in("layer.h", "return high + vp_log1p(vp_exp(low - high));",
+        "return high + vp_exp(low - high);", _LAWS),
+    _in("layer.h", "#define VP_FAR 552.6", "#define VP_FAR 5.526", "simulate:scales_far"),
+    _in("layer.h", "return y > 1e154 ? VP_NEVER : -y * y;",
+        "return y > 1e154 ? VP_NEVER : -0.5 * y * y;", "simulate:narrow_and_far or tail"),
+    _in("layer.h", "regime.log_unit = act->degree == 0 ? 0.0 : act->degree * log_k;",
+        "regime.log_unit = act->degree == 0 ? 0.0 : 1.98 * log_k;", "simulate:scales_far"),
+    # the way back, histograms, many columns
+    _in("backward.h", "sum[VP_BACK_DRH] += u * v;", "sum[VP_BACK_DRH] += u * u;",
+        "backward:joint_law"),
+    _in("backward.h", "return vp_log_or_never(y - 1.0) - y;",
+        "return vp_log_or_never(y + 1.0) - y;", "backward:underflow"),
+    _in("drawn.h", "of[r + 3] * (double)at[3 * pitch + i];",
+        "of[r + 3] * (double)at[2 * pitch + i];", "architectures_drawn:gradients_are_gradients"),
+    _in("drawn.h", "        if (r < rows)\n", "        if (r + 1 < rows)\n",
+        "jacobian_spectrum:architectures_are_those"),
+    _in("columns.h", "mask[i] = words[i] <= below ? kept : 0.0;",
+        "mask[i] = words[i] <= below ? 0.99 * kept : 0.0;",
+        "architectures_drawn:drawn_networks"),
+    _in("columns.h", "const double slope = 0.5 * (dp[i] + dc[i]) * e[i];",
+        "const double slope = 0.5 * (dp[i] - dc[i]) * e[i];",
+        "several_inputs:keeps_its_digits"),
+    _in("tally.h", "if (edges[middle] <= value)", "if (edges[middle] < value)",
+        "histogram:edge"),
+    _in("tally.h", "(mantissa >= half)", "(mantissa > half)", "histogram:automatic or edge"),
+    _in("transcript.h", "vp_load(out + i) + factor * vp_load(row + i)",
+        "vp_load(out + i) - factor * vp_load(row + i)", "random_matrix:adjoint or linear"),
+]  # fmt: skip
