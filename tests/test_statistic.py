@@ -153,3 +153,25 @@ def test_missing_values_are_left_out_of_every_summary(kind: str) -> None:
     assert np.ma.getmaskarray(s.log_mean)[0, 0]
     assert np.ma.getmaskarray(s.log_stderr)[1, 2]
     assert repr(s) == "<LayerStatistic 'thing': 31 trials x 2 x 3 layers>"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"log": [[0.0]]},
+        {"log": np.zeros(3)},
+        {"log": np.array([["a"]])},
+        {"missing": True},
+        {"missing": np.zeros((2, 3))},
+        {"sign": np.zeros((2, 3), dtype=object)},
+    ],
+    ids=str,
+)
+def test_what_is_no_array_of_trials_and_layers_is_refused(given):
+    with pytest.raises(TypeError, match=r"must be an array of .* of shape \(trials, layers\)"):
+        LayerStatistic(**{"name": "q", "log": np.zeros((2, 3)), **given})
+
+
+def test_arrays_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"sign has shape \(2, 2\), but log \(2, 3\)"):
+        LayerStatistic("q", np.zeros((2, 3)), sign=np.ones((2, 2)))

@@ -58,6 +58,12 @@ class LayerStatistic:
         missing: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self.name = name
+        _require_array("log", log)
+        for what, given in (("sign", sign), ("values", values), ("missing", missing)):
+            if given is not None:
+                _require_array(what, given)
+                if given.shape != log.shape:
+                    raise ValueError(f"{what} has shape {given.shape}, but log {log.shape}")
         self._missing = missing if missing is not None and missing.any() else None
         # what is missing is an exact 0 to sums and logarithms
         self._log = self._where_there(log, -np.inf)
@@ -402,6 +408,16 @@ def _spread(logs: FloatArray) -> FloatArray:
     unit = 2.0 ** max(int(exponent) - 400, 0)
     spread: FloatArray = (logs / unit).std(axis=0, ddof=1) * unit
     return spread
+
+
+def _require_array(what: str, given: object) -> None:
+    """Raise TypeError unless it is an array of numbers (or bool, of what is missing)."""
+    kinds = "b" if what == "missing" else "fiu"
+    if not isinstance(given, np.ndarray) or given.dtype.kind not in kinds or given.ndim < 2:
+        raise TypeError(
+            f"{what} must be an array of {'bool' if kinds == 'b' else 'real numbers'} of shape "
+            f"(trials, layers), not {str(given)[:60]!r}"
+        )
 
 
 def _masked(log: FloatArray) -> np.ma.MaskedArray:
