@@ -8,7 +8,7 @@ SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
 BUILD := --config-settings=build-dir=build/$(shell $(PYTHON) -c 'import sys, platform; \
 	print(sys.implementation.cache_tag + "-" + platform.machine())')
 
-.PHONY: demo test verify lint bench clean
+.PHONY: demo test verify mutants lint bench clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -44,9 +44,19 @@ demo: $(VENV)/installed
 test: $(VENV)/testable
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# What takes too long for every change: a sweep is killed 20 times.
-verify: test
+# What takes too long for every change: a sweep is killed 20 times, and the campaigns of verify/ in
+# their long forms (days; `make verify CAMPAIGNS="memcheck files"` runs some of them).
+$(VENV)/verifiable: $(VENV)/testable
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[verify]"
+	@touch $@
+
+verify: $(VENV)/verifiable test
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
+	$(BIN)/python -m verify $(CAMPAIGNS)
+
+# Plants every fault of verify/mutants in a scratch copy: the ordinary tests must see each.
+mutants: $(VENV)/verifiable
+	$(BIN)/python -m verify.mutants
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import varprop
 from varprop.histogram import NO_SCALE, Counts, Histogram, coarsened
 from varprop.tally import Tally
 
@@ -144,3 +145,28 @@ def test_arrays_and_back() -> None:
         both = Histogram(tallied(RNG.normal(size=20), bins), tallied(RNG.normal(size=20), bins))
         assert Histogram.of_arrays(both.arrays()) == both
     assert Histogram.of_arrays({}) is None
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense", "reference"])
+@pytest.mark.parametrize("sigma_w", [9.0, 1e-3])
+def test_sizes_that_no_exponent_holds_are_refused(engine: str, sigma_w: float) -> None:
+    """squared_relu doubles the logarithm in every layer: it once ended far outside the bins."""
+    asked: dict[str, Any] = {
+        "width": 24, "act": "squared_relu", "sigma_w": sigma_w, "trials": 3, "engine": engine
+    }  # fmt: skip
+    p = varprop.simulate(depth=20, histogram=True, **asked)
+    assert (p.histogram.activation.counts.sum(axis=1) == 3 * 24).all()
+    for histogram in (True, 8):
+        with pytest.raises(OverflowError, match=r"in layer \d+ values are beyond .* fixed ones"):
+            varprop.simulate(depth=200, histogram=histogram, **asked)
+    fixed = varprop.simulate(depth=200, histogram=[0.0, 1.0], **asked).histogram
+    assert (fixed.activation.counts.sum(axis=1) + fixed.activation.outside.sum(axis=1) == 72).all()
+
+
+def test_values_that_dropout_takes_beyond_float64_are_an_error() -> None:
+    """They once were counted far outside the bins, before the overflow was noticed."""
+    with pytest.raises(OverflowError, match="in layer 1"):
+        varprop.simulate(
+            depth=2, width=3000, act="1e307*tanh(x)", sigma_w=5.0, dropout=1e-3, histogram=True,
+            trials=9, backward=False,
+        )  # fmt: skip

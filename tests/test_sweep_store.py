@@ -221,6 +221,22 @@ def test_a_truncated_chunk_and_a_truncated_part(tmp_path: Path) -> None:
         varprop.sweep(**GRID, store=store)
 
 
+@pytest.mark.parametrize("damage", [None, b"", b"[]", b"other"])
+def test_labels_are_those_of_the_definition(tmp_path: Path, damage: bytes | None) -> None:
+    """A label's chunk that is lost would be read as zeros."""
+    store = tmp_path / "a.zarr"
+    varprop.sweep(depth=2, width=5, sigma_w=[1.0, 2.0], trials=3, store=store)
+    chunk = store / "layer" / "c" / "0"
+    if damage is None:
+        chunk.unlink()
+    elif damage == b"other":
+        chunk.write_bytes((store / "sigma_w" / "c" / "0").read_bytes())
+    else:
+        chunk.write_bytes(damage)
+    with pytest.raises(ValueError, match=f"'{store / 'layer'}' is damaged .* another store"):
+        varprop.sweep(depth=2, width=5, sigma_w=[1.0, 2.0], trials=3, store=store)
+
+
 def test_two_processes_do_not_write_one_store(tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     varprop.sweep(**GRID, store=store)

@@ -89,6 +89,21 @@ def build(
     return made
 
 
+def borrowed(folder: Path) -> Build:
+    """The engines in use as they are, beside a copy of all Python files that may be changed."""
+    from varprop import _core, theory
+
+    made = Build(folder.resolve())
+    copy_sources(made.source)
+    shutil.copytree(TREE / "src" / "varprop", made.installed, dirs_exist_ok=True)
+    shutil.copytree(theory.__path__[0], made.installed / "theory", dirs_exist_ok=True)
+    for engine in Path(_core.kernels.__file__).parent.glob("*.so"):
+        shutil.copy2(engine, made.installed / "_core")
+    shutil.copy2(_core.build_info.__file__, made.installed / "_core" / "build_info.py")
+    _environment(made)
+    return made
+
+
 def copy_sources(to: Path) -> None:
     """The files that a build and the tests need."""
     to.mkdir(parents=True, exist_ok=True)

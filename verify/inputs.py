@@ -26,7 +26,7 @@ from verify.report import Report
 
 REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, OSError, theory.Diverges,
             theory.NoFixedPoint, theory.NotClosed)  # fmt: skip
-_SECONDS = 20
+_SECONDS = 60
 _HUGE = 2**70
 
 _locked = np.ones(8)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ._core import batch, kernels
 from ._core.plan import PlanHolder
 from .engines import Run, trouble, trouble_back
-from .histogram import NO_SCALE, Counts, Histogram
+from .histogram import NO_SCALE, Counts, Histogram, uncountable
 from .network import Network
 from .pairs import pair
 from .plans import plan_of
@@ -151,6 +151,8 @@ class _Call:
                     "float64; only one input of a plain network is followed further than that: "
                     "use another sigma_w, less depth, or backward=False"
                 )
+            if code == batch.UNCOUNTED_STATUS:
+                raise OverflowError(uncountable(layer))
             raise OverflowError((trouble_back if back else trouble)(act, code, layer))
 
     def finish(self, found: Arrays) -> Arrays:

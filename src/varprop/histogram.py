@@ -20,6 +20,7 @@ ARRAYS = (
     EDGES,
 )
 DEFAULT_BINS, MOST_BINS = 64, 65536
+MOST_LOG = 1e9  # |ln| of values up to which float64 knows what is left beside a power of two
 NO_SCALE = -(2**62)  # exponent of a layer whose values are all exactly 0: any width would do
 
 
@@ -278,3 +279,11 @@ def coarsened(counts: IntArray, doublings: int) -> IntArray:
 def _described(counts: Counts) -> str:
     kind = "automatic" if counts.fixed is None else "fixed"
     return f"{counts.bins} {kind} bins of {counts.depth} layers"
+
+
+def uncountable(layer: int) -> str:
+    """Why the values of a layer can't be counted in automatic bins."""
+    return (
+        f"in layer {layer} values are beyond e^(+-{MOST_LOG:g}), where automatic bins have no "
+        "width; give the edges of fixed ones (histogram=[...]), histogram=None, or less depth"
+    )

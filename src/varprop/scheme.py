@@ -57,7 +57,7 @@ class Scheme:
         The fan: "fan_in", "fan_out", "fan_avg" = (fan_in + fan_out)/2, or "fixed". Orthogonal
         matrices take "fan_in", and have Var W_ij = gain**2/max(fan_in, fan_out).
     shape : float or None
-        df > 2 of student_t, 0 < p <= 1 of sparse, None for all others.
+        2 < df <= 1e6 of student_t, 1e-9 <= p <= 1 of sparse, None for all others.
     bias_scale : float
         Var b_i times fan_in. Default 0: no biases.
     bias_distribution : str
@@ -125,7 +125,7 @@ class Scheme:
             what, allowed = "df of student_t", "> 2 (its variance is infinite otherwise), <= 1e6"
             inside = _is_number(self.shape) and 2 < self.shape <= 1e6  # type: ignore[operator]
         else:
-            what, allowed = "p of sparse", "in (0, 1]"
+            what, allowed = "p of sparse", "from 1e-9 to 1"
             inside = _is_number(self.shape) and 1e-9 <= self.shape <= 1  # type: ignore[operator]
         if not inside:
             raise ValueError(f"the shape, {what}, must be a number {allowed}, not {self.shape!r}")

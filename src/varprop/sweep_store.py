@@ -25,7 +25,7 @@ from .storage import load
 from .sweep_extra import require
 from .sweep_grid import differences
 from .sweep_pieces import Piece, Plan
-from .sweep_template import ARRAYS, DEFINITION, write_template
+from .sweep_template import ARRAYS, DEFINITION, template, write_template
 from .sweep_work import SUMMARIES, Sums
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Store:
         try:
             self._check_definition(self.path)
             self._group = zarr.open_group(self.path, mode="r+")
+            self._check_labels(self.path)
             self._sweep_up(self.path)
         except BaseException:
             self.close()
@@ -200,6 +201,24 @@ class Store:
                 f"{str(path)!r} holds another sweep. {'; '.join(found)}. Give another store, or "
                 "the same arguments and version"
             )
+
+    def _check_labels(self, path: Path) -> None:
+        """Labels and shapes must be those defined: a label whose chunk is lost would read as 0."""
+        for name, wanted in template(self.plan).variables.items():
+            array: Any = None
+            try:
+                array = self._group[str(name)]
+                same = array.shape == wanted.shape
+                if name not in ARRAYS:
+                    same = same and np.array_equal(array[...], wanted.values)
+                what = f"holds {array!r}" if name in ARRAYS else "holds other labels"
+            except (LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+                same, what = False, str(error)
+            if not same:
+                raise ValueError(
+                    f"{str(path / str(name))!r} is damaged ({what}). Put it back, or give another "
+                    "store, whose cells are then all computed anew"
+                )
 
     def _sweep_up(self, path: Path) -> None:
         """Remove what a killed process left: unfinished files, and parts of finished blocks."""

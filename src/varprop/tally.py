@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .histogram import NO_SCALE, Counts, coarsened
+from .histogram import MOST_LOG, NO_SCALE, Counts, coarsened, uncountable
 from .statistic import FloatArray
 
 
@@ -46,6 +46,8 @@ class Tally:
         # exp(log / 2) = 2^shift times a factor in [1, 2): powers of two scale exactly
         shift, factor = 0, 1.0
         if log > -math.inf:
+            if abs(log) > 2 * MOST_LOG:
+                raise OverflowError(uncountable(layer + 1))
             shift = math.floor(log / 2 / math.log(2))
             factor = math.exp(log / 2 - shift * math.log(2))
         scaled = values * factor

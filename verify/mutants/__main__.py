@@ -2,7 +2,8 @@
 
 ``python -m verify.mutants [--only TEXT] [--folder F] [--skip-healthy]``. First each group of tests
 must pass without a fault (or its failing would prove nothing); then a fault is caught if the group
-fails. Engines are built for the baseline only and without optimisation, which changes no bit.
+fails. Where engines must be built it is for the baseline only and without optimisation, which changes no
+bit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from verify.build import TREE, Build, build
+from verify.build import TREE, Build, borrowed, build
 from verify.report import Report
 
 from . import Mutant, every
@@ -26,15 +27,19 @@ def main() -> None:
     """Plant, test, mend; list survivors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="part of a file's name, or of a fault")
+    parser.add_argument("--python", action="store_true", help="only faults that need no compiler")
     parser.add_argument("--folder", type=Path, help="where to build; kept, and used again")
     parser.add_argument("--skip-healthy", action="store_true")
     asked = parser.parse_args()
     report = Report("mutants")
-    chosen = [one for one in every() if asked.only in f"{one.file} {one.old} {one.new}"]
+    chosen = [one for one in every() if asked.only in f"{one.file} {one.old} {one.new}"
+              and not (asked.python and one.compiled)]  # fmt: skip
     for one in chosen:
         require_anchor(one)
     with tempfile.TemporaryDirectory() as scratch:
-        made = build(asked.folder or Path(scratch), options=["-Doptimization=0"])
+        folder = asked.folder or Path(scratch)
+        compiled = any(one.compiled for one in chosen)
+        made = build(folder, options=["-Doptimization=0"]) if compiled else borrowed(folder)
         log = made.folder / "outcomes.jsonl"
         sick = set() if asked.skip_healthy else _sick(made, chosen, report)
         for number, one in enumerate(chosen):

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.batch cimport (
-    LAYER_NORM, LOST, NO_NORM, Asked, State, add_up, find_units, power,
+    LAYER_NORM, LOST, NO_NORM, UNCOUNTED, Asked, State, add_up, find_units, power,
 )
 from varprop._core.columns cimport (
     COLUMN, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale, total,
@@ -318,6 +318,10 @@ cdef inline void detach(const Asked* asked, State* at, int64_t units, Team* team
         find_norms(asked, at, units, team)
 
 
+cdef inline bint countable(double log) noexcept nogil:
+    return log == lanes.VP_NEVER or -lanes.VP_COUNTABLE <= log <= lanes.VP_COUNTABLE
+
+
 cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint keeps_slopes,
                          Team* team) noexcept nogil:
     """h, its columns' units and kinds, and the sums of each input."""
@@ -338,6 +342,9 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint k
         at.regime[j] = regime_of(of.plan, log_k)
         if at.regime[j].status:
             return at.regime[j].status
+        if (of.counts and team.hands.tally != NULL and team.hands.tally.edges == NULL and not (
+                countable(at.log_z[root]) and countable(0.5 * at.regime[j].log_unit))):
+            return UNCOUNTED
         step = at.log_ratio[j] + 0.5 * log_k if at.differs[j] else 0.0
         at.log_h[j] = 0.5 * at.regime[j].log_unit
         at.differs_h[j] = at.differs[j] and asked.keep == 1.0

@@ -14,6 +14,7 @@ cdef enum:
 
 cdef enum:
     LOST = 4  # a status: all of a layer underflows, and only the one-input engine follows it
+    UNCOUNTED = 5  # a status: values of a size that no histogram's exponent holds
 
 
 # What a run asks for, the same for all trials

@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
 from varprop._core.activate cimport PER_INPUT, Pass, activate, find_norms, find_sample, truly_zero
 from varprop._core.batch cimport (
-    LOST, NO_NORM, Asked, State, find_units, law_size, write_gaps,
+    LOST, NO_NORM, UNCOUNTED, Asked, State, find_units, law_size, write_gaps,
 )
 from varprop._core.columns cimport Frame, Hand, Team, column, draw_frame, orthogonalise
 from varprop._core.compose cimport compose
@@ -586,4 +586,5 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
 
 
 LOST_STATUS = LOST
+UNCOUNTED_STATUS = UNCOUNTED
 BACK_STATUS = BACK

@@ -122,6 +122,7 @@ cdef extern from "drawn.h" nogil:
                        const double* dc, double per_step, int small, double* out, int n) noexcept
     void vp_mask(const uint64_t* words, uint64_t below, double kept, double* mask, int n) noexcept
 
+    const double VP_COUNTABLE
     ctypedef struct vp_tally:
         int bins
         const double* edges

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #define VP_NO_SCALE (-((int64_t)1 << 62)) /* e of a layer whose values are all 0 so far */
+#define VP_COUNTABLE 1e9 /* |log| up to which float64 knows what is left beside a power of two */
 
 typedef struct {
     int bins;
@@ -42,8 +43,12 @@ static void vp_count_automatic(int64_t *counts, int bins, int64_t *exponent, con
         shift = (int64_t)floor(log / ln2);
         factor = vp_exp(log - (double)shift * ln2);
     }
-    for (int i = 0; i < n; i++)
-        most = vp_max(most, vp_abs(v[i] * factor));
+    for (int i = 0; i < n; i++) {
+        const double size = vp_abs(v[i] * factor);
+        if (!(size <= 0x1.fffffffffffffp1023))
+            return; /* no number: the engine finds it in its sums, and the run ends there */
+        most = vp_max(most, size);
+    }
     if (most > 0.0) {
         int power, half_power;
         const double mantissa = frexp(most, &power), half = frexp(0.5 * bins, &half_power);
