@@ -30,7 +30,7 @@ def test_the_fuzzer_sees_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None
     from verify import fuzz_targets
 
     monkeypatch.setattr(fuzz_targets, "parse", lambda text: {}[text])
-    with pytest.raises(RuntimeError, match="formula: .*KeyError"):
+    with pytest.raises(RuntimeError, match=r"formula: .*KeyError"):
         fuzz.blindly("formula", runs=1)
 
 
@@ -51,7 +51,9 @@ def test_moments_and_tails(law: str, share: Share) -> None:
         share.check(f"{law}: {name}", p_value)
 
 
-@pytest.mark.parametrize("fault", ["a bit is stuck", "a stream twice", "a lane twice", "a lost bit"])
+@pytest.mark.parametrize(
+    "fault", ["a bit is stuck", "a stream twice", "a lane twice", "a lost bit"]
+)
 def test_bad_words_are_seen(fault: str) -> None:
     tests = streams.Tests()
     for number, chunk in enumerate(streams.LAYOUTS["one stream"]()):

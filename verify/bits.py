@@ -23,7 +23,9 @@ BUILDS = {
     "gcc": ("gcc", ()),
     "clang": ("clang-14", ()),
 }
-_LEVELS = [name for name, needs in {"baseline": 1, "v3": 3, "v4": 4}.items() if needs <= cpu.level()]
+_LEVELS = [
+    name for name, needs in {"baseline": 1, "v3": 3, "v4": 4}.items() if needs <= cpu.level()
+]
 
 
 def main() -> None:

@@ -91,15 +91,17 @@ def build(
 
 def borrowed(folder: Path) -> Build:
     """The engines in use as they are, beside a copy of all Python files that may be changed."""
-    from varprop import _core, theory
-
     made = Build(folder.resolve())
+    # asked of another process: this one must be free to import a changed copy
+    asked = "import varprop._core as c; from varprop import theory; print(c.kernels.__file__, "
+    asked += "c.build_info.__file__, theory.__path__[0], sep='\\n')"
+    engine, info, theory = _run([sys.executable, "-c", asked]).stdout.splitlines()
     copy_sources(made.source)
     shutil.copytree(TREE / "src" / "varprop", made.installed, dirs_exist_ok=True)
-    shutil.copytree(theory.__path__[0], made.installed / "theory", dirs_exist_ok=True)
-    for engine in Path(_core.kernels.__file__).parent.glob("*.so"):
-        shutil.copy2(engine, made.installed / "_core")
-    shutil.copy2(_core.build_info.__file__, made.installed / "_core" / "build_info.py")
+    shutil.copytree(theory, made.installed / "theory", dirs_exist_ok=True)
+    for compiled in Path(engine).parent.glob("*.so"):
+        shutil.copy2(compiled, made.installed / "_core")
+    shutil.copy2(info, made.installed / "_core" / "build_info.py")
     _environment(made)
     return made
 

@@ -90,7 +90,9 @@ def damaged_stores(report: Report, folder: Path, every: int = 1) -> None:
                                    equal_nan=expected[name].dtype.kind == "f")
                     for name in expected.variables
                 )  # fmt: skip
-                report.check(same, f"{target.relative_to(store)} as {str(case)[:40]}: other numbers")
+                report.check(
+                    same, f"{target.relative_to(store)} as {str(case)[:40]}: other numbers"
+                )
             shutil.rmtree(store)
 
 
@@ -138,7 +140,9 @@ def full_disk(report: Report, folder: Path) -> None:
             [*limit, sys.executable, "-c", _FULL, disk / "run"], capture_output=True, text=True
         )
         report.count("full disks" if mounted else "limits on files' size")
-        report.check(run.stdout.startswith("refused"), f"full disk: {run.stdout}{run.stderr[-300:]}")
+        report.check(
+            run.stdout.startswith("refused"), f"full disk: {run.stdout}{run.stderr[-300:]}"
+        )
         report.check(varprop.load(disk / "run") == old, "the old file was lost")
         report.check(os.listdir(disk) == ["run"], f"left behind: {os.listdir(disk)}")
     finally:

@@ -41,9 +41,8 @@ _FORBIDDEN = ("exec", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "sub
 
 def seeds(name: str) -> list[bytes]:
     """What the inputs are mutated from."""
-    from verify import fuzz_targets
-
     import varprop
+    from verify import fuzz_targets
 
     found = [line.encode("utf-8", "surrogatepass") for line in attacks()]
     if name in ("formula", "activation"):
@@ -69,7 +68,9 @@ def attacks() -> list[str]:
     """The corpus: one input a line, escapes as in Python's strings, # for comments."""
     lines = ATTACKS.read_text("ascii").splitlines()
     return [
-        line.encode().decode("unicode_escape") for line in lines if line and not line.startswith("#")
+        line.encode().decode("unicode_escape")
+        for line in lines
+        if line and not line.startswith("#")
     ]
 
 

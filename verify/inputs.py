@@ -185,7 +185,7 @@ def outcome(name: str, given: dict[str, Any]) -> str:
     shown = {key: repr(value)[:60] for key, value in given.items()}
     try:
         with limited(_SECONDS), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore")
             found = function(**(right | given))
     except REFUSALS as refusal:
         text = str(refusal)
@@ -224,15 +224,21 @@ def several(name: str, examples: int) -> int:
     tried = 0
 
     @settings(
-        max_examples=examples, derandomize=True, database=None, deadline=None,
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(
         st.dictionaries(
             st.sampled_from((*right, *optional)),
             st.sampled_from(list(HOSTILE.values()))
-            | st.floats(width=64) | st.integers(-10, 20) | st.text(max_size=20),
-            min_size=1, max_size=4,
+            | st.floats(width=64)
+            | st.integers(-10, 20)
+            | st.text(max_size=20),
+            min_size=1,
+            max_size=4,
         )
     )
     def attempt(replaced: dict[str, Any]) -> None:

@@ -19,14 +19,15 @@ from verify.report import Report
 BUDGET = 1e-3
 _CHUNK = 1 << 20
 _ORDERS = range(1, 9)
+_RANGE = stats.uniform(-math.sqrt(3), 2 * math.sqrt(3))
 _CUT = stats.truncnorm(-2, 2)
 # name -> (law, single precision, shape, E x^k for k = 0..16, P(|x| > t) or None)
 _CUT_STD = math.sqrt(_CUT.var())
 LAWS = {
     "normal, double": ("normal", False, 0.0, stats.norm().moment, 1.0),
     "normal, single": ("normal", True, 0.0, stats.norm().moment, 1.0),
-    "uniform, double": ("uniform", False, 0.0, stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)).moment, 0.0),
-    "uniform, single": ("uniform", True, 0.0, stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)).moment, 0.0),
+    "uniform, double": ("uniform", False, 0.0, _RANGE.moment, 0.0),
+    "uniform, single": ("uniform", True, 0.0, _RANGE.moment, 0.0),
     "truncated": ("truncated_normal", True, 0.0, lambda k: _CUT.moment(k) / _CUT_STD**k, 0.0),
     "rademacher": ("rademacher", True, 0.0, lambda k: 1.0 - k % 2, 0.0),
     "sparse(0.1)": ("sparse", True, 0.1, lambda k: stats.norm().moment(k) / 0.1 ** (k / 2 - 1)

@@ -27,7 +27,9 @@ TESTS = ("test_streams.py", "test_engines.py", "test_formula.py", "test_predict.
 def oldest() -> list[str]:
     """The dependencies, at the lowest versions allowed."""
     project = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
-    return [re.sub(r">=([\d.]+).*", r"==\1.*", requirement) for requirement in project["dependencies"]]
+    return [
+        re.sub(r">=([\d.]+).*", r"==\1.*", requirement) for requirement in project["dependencies"]
+    ]
 
 
 def made_sdist(folder: Path, report: Report) -> Path:
@@ -105,7 +107,9 @@ def main() -> None:
 def _run(command: list[object]) -> str:
     run = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if run.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, command))}\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
+        )
     return run.stdout
 
 

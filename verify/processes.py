@@ -121,7 +121,6 @@ def nested() -> bool:
     return bool(seen) and all(one == inner for one in seen)
 
 
-
 def limited(variable: str, value: str) -> int:
     """How many threads a process uses under this environment."""
     run = subprocess.run(

@@ -13,6 +13,7 @@ import random
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,8 @@ def _once(rng: random.Random, folder: str) -> None:
             theory.predict(varprop.Network(rng.randint(1, 300), act=rng.choice(["tanh", "silu"]),
                                            sigma_w=rng.uniform(0.5, 2)))  # fmt: skip
         case _:
-            try:
+            with suppress(ValueError, MemoryError):
                 varprop.simulate(depth=rng.choice([0, -1, 10**9]), trials=10**9, act="relu")
-            except (ValueError, MemoryError):
-                pass
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ def acts() -> list[str]:
 
 def engines(law: str) -> tuple[str, ...]:
     """Those that draw this law; the reference draws all."""
-    able = [] if law.split(",")[0].split("(")[0] not in ("normal", "orthogonal") else ["matrix-free"]
+    able = ["matrix-free"] if law.startswith(("normal", "orthogonal")) else []
     return (*able, *(["dense"] if law != "orthogonal" else []), "reference")
 
 

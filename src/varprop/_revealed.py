@@ -62,7 +62,9 @@ class Vectors:
 
     def dots(self, x: FloatArray) -> FloatArray:
         """The product of each with x."""
-        products: FloatArray = transcript.dots(self._rows, self.count, x, within_fork(self._threads))
+        products: FloatArray = transcript.dots(
+            self._rows, self.count, x, within_fork(self._threads)
+        )
         return products
 
     def add_to(self, x: FloatArray, factors: FloatArray) -> None:

@@ -329,7 +329,9 @@ def _number(text: str, part: str) -> float:
 
 
 def _nearest(name: object) -> str:
-    near = difflib.get_close_matches(str(name)[:60].lower(), [*NAMES, *DISTRIBUTIONS], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(
+        str(name)[:60].lower(), [*NAMES, *DISTRIBUTIONS], n=1, cutoff=0.5
+    )
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -68,7 +68,8 @@ MUTANTS = [
     # many columns: inputs, tangents, gradients, architectures
     _in("activate.pxd", "lanes.VP_MASK, block | <int64_t> input << COLUMN)",
         "lanes.VP_MASK, block)", _BATCH),
-    _in("activate.pxd", "lanes.vp_stream_start(hand.masks + input, of.plan.seed, of.at.trial, of.layer + 1,",
+    _in("activate.pxd",
+        "lanes.vp_stream_start(hand.masks + input, of.plan.seed, of.at.trial, of.layer + 1,",
         "lanes.vp_stream_start(hand.masks + input, of.plan.seed, of.at.trial, 1,",
         _DRAWN),
     _in("activate.pxd", "one.d[i] *= hand.mask[i]", "one.d[i] *= 1.0", _DRAWN),
