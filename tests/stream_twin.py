@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 MASK32, MASK64 = 2**32 - 1, 2**64 - 1
 LANES = 8
-PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4, "matrix": 5}
+PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4, "matrix": 5,
+            "mask": 6}  # fmt: skip
 
 
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, ...]:
@@ -36,13 +37,18 @@ def xoshiro(state: list[int]) -> Iterator[int]:
         s[3] = rotate(s[3], 45)
 
 
+def counter(trial: int, layer: int, purpose: int, block: int, call: int) -> tuple[int, ...]:
+    """What Philox counts for one of a stream's calls, as four numbers of 32 bits."""
+    return block, layer, trial & MASK32, trial >> 32 | purpose << 16 | call << 24
+
+
 def words(seed: int, trial: int, layer: int, purpose: str, block: int, n: int) -> list[int]:
     """The first n words of a stream."""
     key = (seed & MASK32, seed >> 32)
-    calls = []
-    for call in range(2 * LANES):
-        top = trial >> 32 | PURPOSES[purpose] << 16 | call << 24
-        calls.append(philox((block, layer, trial & MASK32, top), key))
+    calls = [
+        philox(counter(trial, layer, PURPOSES[purpose], block, call), key)
+        for call in range(2 * LANES)
+    ]
     lanes = []
     for lane in range(LANES):
         first, second = calls[lane], calls[lane + LANES]

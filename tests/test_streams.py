@@ -1,6 +1,8 @@
 """The random streams: what they are, bit by bit, and that no two are the same."""
 
 import itertools
+import re
+from pathlib import Path
 
 import mpmath as mp
 import normal_twin
@@ -8,6 +10,9 @@ import numpy as np
 import pytest
 import stream_twin
 from levels import HERE, module
+
+from varprop.arguments import MOST_COLUMNS
+from varprop.network import MAX_WIDTH
 
 ADDRESSES = [
     (0, 0, 1, "weights", 0),
@@ -110,3 +115,32 @@ def test_no_two_streams_share_a_word():
     ]
     words = np.concatenate(streams)
     assert np.unique(words).size == words.size
+
+
+def test_no_two_addresses_share_a_counter():
+    """Every bit of every field of an address moves one bit of the counter, each another one."""
+    widths = {"trial": 48, "layer": 32, "purpose": 8, "block": 32, "call": 8}
+    none = dict.fromkeys(widths, 0)
+    moved = []
+    for field, bits in widths.items():
+        for bit in range(bits):
+            count = stream_twin.counter(**{**none, field: 1 << bit})
+            moved.append(sum(part << 32 * place for place, part in enumerate(count)))
+    assert len(moved) == 128
+    assert all(each.bit_count() == 1 for each in moved)
+    assert len(set(moved)) == 128
+
+
+def test_every_purpose_has_a_number_of_its_own():
+    kernels = module("kernels", HERE[-1])
+    assert kernels.PURPOSES == stream_twin.PURPOSES
+    assert len(set(kernels.PURPOSES.values())) == len(kernels.PURPOSES)
+
+
+def test_vectors_and_blocks_share_the_field_without_overlap():
+    """Where a purpose has several vectors, their number lies above the block's."""
+    header = Path(__file__).parents[1] / "src" / "varprop" / "_core" / "columns.pxd"
+    match = re.search(r"COLUMN = (\d+)  #", header.read_text())
+    assert match is not None
+    assert 4096 << int(match[1]) >= MAX_WIDTH
+    assert MOST_COLUMNS << int(match[1]) == 2**32
