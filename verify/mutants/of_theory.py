@@ -28,7 +28,7 @@ MUTANTS = [
         "return math.log1p(correlation) if correlation < 1", "predict:arc_cosine"),
     _in("angle", "gap: Array = _LN2 - np.logaddexp(0.0, -np.asarray(tilt, dtype=float))",
         "gap: Array = _LN2 - np.logaddexp(0.0, np.asarray(tilt, dtype=float))",
-        "pair:arc_cosine or mpmath"),
+        "gap"),
     _in("fixed_point", "return -1 / math.log(abs(chi)) if chi else 0.0",
         "return 1 / math.log(abs(chi)) if chi else 0.0", "fixed_point:mpmath or digits"),
     _in("rate", "return Approach(\"1/l\", (1 + s) / b)", "return Approach(\"1/l\", 1 / b)",
