@@ -2,8 +2,7 @@
 
 With atheris installed the inputs are led by coverage of varprop's own code; without it they are
 mutated blindly from the same corpus, and the report says so. No input may crash, take more than
-five seconds or two gigabytes, open a file that is not its own, or execute anything: an audit hook
-watches.
+five seconds of CPU time or two gigabytes, or execute anything: an audit hook watches.
 """
 
 from __future__ import annotations
@@ -140,19 +139,22 @@ def blindly(
     def late(*_: object) -> None:
         raise Fault(f"took more than {_SECONDS} s")
 
-    signal.signal(signal.SIGALRM, late)
+    before = signal.signal(signal.SIGPROF, late)
     inputs = (*corpus, *(next(made) for _ in range(runs - len(corpus))))
-    for number, one in enumerate(inputs):
-        signal.setitimer(signal.ITIMER_REAL, _SECONDS)
-        watch(number >= len(corpus))  # what is imported late is imported by the corpus
-        try:
-            outcome = target(one)
-        except Exception as error:
-            raise RuntimeError(f"{name}: {one!r}: {error!r}") from error
-        finally:
-            watch(False)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        counts[outcome] = counts.get(outcome, 0) + 1
+    try:
+        for number, one in enumerate(inputs):
+            signal.setitimer(signal.ITIMER_PROF, _SECONDS)
+            watch(number >= len(corpus))  # what is imported late is imported by the corpus
+            try:
+                outcome = target(one)
+            except Exception as error:
+                raise RuntimeError(f"{name}: {one!r}: {error!r}") from error
+            finally:
+                watch(False)
+                signal.setitimer(signal.ITIMER_PROF, 0)
+            counts[outcome] = counts.get(outcome, 0) + 1
+    finally:
+        signal.signal(signal.SIGPROF, before)
     return counts
 
 
