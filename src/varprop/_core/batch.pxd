@@ -92,6 +92,7 @@ cdef struct State:
     double* stretch         # tangents: sum of ln R_ii^2, upwards and then downwards
     double* idle            # the same, of no use
     double* cross           # d x c: A^T d
+    double* share           # d x c: of the columns of h in W^T d
     double* sums            # b x 5
     double* per_step        # b
     int* small              # b

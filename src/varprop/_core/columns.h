@@ -174,6 +174,27 @@ static double vp_add_and_square(double *restrict y, const double *restrict x, in
     return square;
 }
 
+/* u_i <- u_i by_i for any n, and returns u . u */
+static double vp_multiply_and_square(double *restrict u, const double *restrict by, int n)
+{
+    double lanes[VP_SUM_LANES];
+    vp_doubles sum[VP_PARTS] = {{0}};
+    int i = 0;
+    for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES)
+        for (int part = 0; part < VP_PARTS; part++) {
+            const int unit = i + part * VP_PER_REGISTER;
+            const vp_doubles product = vp_load(u + unit) * vp_load(by + unit);
+            memcpy(u + unit, &product, sizeof product);
+            sum[part] += product * product;
+        }
+    memcpy(lanes, sum, sizeof lanes);
+    for (int lane = 0; i < n; i++, lane++) {
+        u[i] *= by[i];
+        lanes[lane] += u[i] * u[i];
+    }
+    return vp_fold(lanes);
+}
+
 /* x . y for any n, lane i mod VP_SUM_LANES as above */
 static double vp_short_dot(const double *restrict x, const double *restrict y, int n)
 {
@@ -184,7 +205,9 @@ static double vp_short_dot(const double *restrict x, const double *restrict y, i
             lanes[lane] += x[i + lane] * y[i + lane];
     for (int lane = 0; i < n; i++, lane++)
         lanes[lane] += x[i] * y[i];
-    return vp_fold(lanes);
+    if (n > 2)
+        return vp_fold(lanes);
+    return lanes[0] + lanes[1]; /* as it folds, without the zeros */
 }
 
 static double vp_sum(const double *x, int n)

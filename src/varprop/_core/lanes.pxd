@@ -102,7 +102,7 @@ cdef extern from "drawn.h" nogil:
     ctypedef struct vp_back_sums:
         double sum[8][16]
 
-    void vp_add_back(vp_back_sums*, const double* g, const double* h, const double* d,
+    void vp_add_back(vp_back_sums*, const double* g, const double* h, double shrink, const double* d,
                      const double* r, int n) noexcept
     void vp_add_scaled(double* u, const float* w, double delta, int n) noexcept
     double vp_log_slope_tail(int code, double p0, double side, double log_z,
@@ -116,6 +116,7 @@ cdef extern from "drawn.h" nogil:
                              const double* factor, int n) noexcept
     void vp_add_columns(double* y, const double* x, int64_t stride, int count,
                         const double* factor, int n) noexcept
+    double vp_multiply_and_square(double* u, const double* by, int n) noexcept
     double vp_sum(const double*, int n) noexcept
     double vp_short_dot(const double* x, const double* y, int n) noexcept
     void vp_difference(const double* e, const double* hp, const double* dp, const double* hc,
