@@ -29,7 +29,6 @@ cdef struct Pass:
     bint normalise          # before phi, or, alone, in place
     bint keeps_slopes       # on the way back: values and slopes are wanted
     bint counts             # into histograms
-    bint drawn              # A is W h
     lanes.vp_regime* regime  # of each input
     double* per_step        # of each difference
     int* small

@@ -32,7 +32,7 @@ cdef struct Asked:
     int64_t x_stride
     const double* given     # (cotangents, n_L), or NULL for random ones
     const double* log_given
-    bint dense              # weights that are not orthogonal are drawn one by one
+    bint dense              # weights are drawn, all of them; A is W h
     bint keeps              # z of the layers is kept for the way back, not made again
     Py_ssize_t step         # so many layers at a time; of the others one in `step`
     bint residual

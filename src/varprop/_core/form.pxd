@@ -7,7 +7,6 @@ from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport (
     Frame, Hand, Team, add_columns, column, draw_frame, each_block, orthogonalise, scale,
 )
-from varprop._core.drawn cimport is_drawn
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport BLOCK, Plan, is_haar
 
@@ -16,12 +15,12 @@ cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Fr
                              Team* team) noexcept nogil:
     """A: normals, or an orthonormal frame of the larger of the two spaces.
 
-    Where each weight is drawn, A is W h, and there already.
+    Where the whole matrix is drawn, A is W h, and there already.
     """
     cdef const Plan* plan = asked.plans[layer]
     cdef int64_t n = asked.widths[layer + 1]
     cdef int j
-    if is_drawn(asked, layer):
+    if asked.dense:
         return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
     if is_haar(plan, layer):
         n = max(n, asked.widths[layer])
@@ -53,7 +52,7 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
             z = column(at.z, j) + start
             for i in range(padded_to_group(n)):
                 z[i] = 0.0
-            if of.drawn:
+            if of.asked.dense:
                 lanes.vp_add_columns(z, column(at.a, j) + start, 0, 1, at.direct + j, n)
             else:
                 lanes.vp_add_columns(z, at.a.at + start, at.a.stride, j + 1, at.weight + j * c, n)
@@ -79,7 +78,7 @@ cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Team* team
         if draw_frame(plan, layer + 1, at.trial, lanes.VP_BIAS, bias, 0, 1, units,
                       plan.uniform_bias, team):
             return lanes.VP_CALLBACK
-    of.asked, of.at, of.drawn = asked, at, is_drawn(asked, layer)
+    of.asked, of.at = asked, at
     each_block(form_task, &of, units, team, 0)
     if asked.post:
         find_sample(asked, at, units, True, team)
