@@ -57,6 +57,7 @@ lint: $(VENV)/lint
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/backward.py
+	$(BIN)/python benchmarks/dense.py
 	$(BIN)/python benchmarks/theory.py
 	$(BIN)/python benchmarks/matrix.py
 	$(BIN)/python benchmarks/spectrum.py

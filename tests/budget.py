@@ -17,10 +17,11 @@ from scipy import stats
 TOTAL = 1e-3
 DECLARED = {  # p-values a room may look at
     "laws": 470,
-    "engines_agree": 1970,
+    "engines_agree": 2258,
     "compare": 290,
     "backward": 130,
-    "batch_agrees": 18,
+    "batch_agrees": 25,
+    "haar": 60,
     "agreement": 174,
     "gradient_agreement": 168,
     "reference_laws": 91,

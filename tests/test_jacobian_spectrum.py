@@ -93,8 +93,12 @@ def test_a_factor_with_a_zero_column_first():
 
 @pytest.mark.parametrize(
     "scheme",
-    ["lecun", "torch", "rademacher(1.0)", "truncated_normal(1.0)", "sparse(0.3)", "student_t(5)"],
-)
+    [
+        "lecun", "torch", "rademacher(1.0)", "truncated_normal(1.0)", "sparse(0.3)",
+        "student_t(5)", "orthogonal(1.3)", ["lecun", "orthogonal", "torch", "orthogonal"],
+    ],
+    ids=str,
+)  # fmt: skip
 def test_networks_are_those_of_the_dense_engine(scheme):
     net = Network(4, widths=[40, 33, 70, 20, 9], act="tanh", scheme=scheme)
     same_networks(net)

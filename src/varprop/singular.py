@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ._core.build_info import VERSION
 from .arguments import require_slopes, whole
-from .engines import DENSE_LAWS, Run
+from .engines import Run
 from .graded import GradedProduct
 from .jacobian_spectrum import JacobianSpectrum
 from .network import Network
@@ -70,7 +70,7 @@ def spectrum(
     Notes
     -----
     The matrices are those of the dense engine: trial i of a seed is the network that ``simulate(
-    engine="dense")`` draws; an orthogonal matrix is the Q of its normal weights.
+    engine="dense")`` draws.
 
     The product of matrices is never formed: it grows as a graded QR decomposition whose sizes
     are logarithms. Relative errors of singular values are about ``depth`` roundings times the
@@ -114,10 +114,7 @@ def drawing(run: Run, engine: str) -> Run:
             "use engine='dense', 'reference' or 'auto'"
         )
     _require_spectrum(run)
-    if engine != "auto":
-        return run
-    laws = run.network.distributions
-    return replace(run, engine="dense" if set(laws) <= set(DENSE_LAWS) else "reference")
+    return replace(run, engine="dense") if engine == "auto" else run
 
 
 def of_run(run: Run) -> JacobianSpectrum:

@@ -7,8 +7,8 @@ from varprop._core.batch cimport (
     LAYER_NORM, LOST, NO_NORM, Asked, State, add_up, find_units, power,
 )
 from varprop._core.columns cimport (
-    COLUMN, Frame, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale, total,
-    triangle, units_of,
+    COLUMN, Frame, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale,
+    total, triangle, units_of,
 )
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport (
@@ -30,7 +30,6 @@ cdef struct Pass:
     bint keeps_slopes       # on the way back: values and slopes are wanted
     bint counts             # into histograms
     Frame a                 # where A is
-    bint drawn              # A is W h
     lanes.vp_regime* regime  # of each input
     double* per_step        # of each difference
     int* small

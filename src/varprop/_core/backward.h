@@ -55,9 +55,7 @@ static void vp_add_back(vp_back_sums *sums, const double *restrict g, const doub
 static inline void vp_add_scaled(double *restrict u, const float *restrict w, double delta, int n)
 {
     for (int i = 0; i < n; i += VP_PER_REGISTER) {
-        vp_floats narrow;
-        memcpy(&narrow, w + i, sizeof narrow);
-        const vp_doubles sum = vp_load(u + i) + delta * __builtin_convertvector(narrow, vp_doubles);
+        const vp_doubles sum = vp_load(u + i) + delta * vp_widened(w + i);
         memcpy(u + i, &sum, sizeof sum);
     }
 }

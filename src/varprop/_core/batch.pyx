@@ -17,7 +17,7 @@ from varprop._core.columns cimport (
     Frame, Hand, Team, basis_by, column, draw_frame, orthogonalise, triangle,
 )
 from varprop._core.compose cimport compose
-from varprop._core.drawn cimport ROWS, is_drawn, multiply_up
+from varprop._core.drawn cimport multiply_up, rows_room
 from varprop._core.descend cimport descend, input_of, rescale, through_norm
 from varprop._core.form cimport climb, draw_weights, form
 from varprop._core.layer cimport (
@@ -104,7 +104,7 @@ cdef int load(const Asked* asked, Py_ssize_t segment, State* at, const double* t
     if segment > 0:
         at.z.at = at.marks + (segment - 1) * size
     for layer in range(first, min(first + asked.step, asked.depth)):
-        if is_drawn(asked, layer):
+        if asked.dense:
             if layer > 0:
                 recall(asked, at, trace + (layer - 1) * trace_size(asked), False)
                 prepare(asked, layer - 1, at, team)
@@ -229,7 +229,7 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
             return lanes.VP_CALLBACK
         stopped_at[0] = layer + 1
         units = asked.widths[layer + 1]
-        if is_drawn(asked, layer):
+        if asked.dense:
             multiply_up(asked, layer, at, at.h, at.a, c, team)
         if not triangle(at.h, c, asked.widths[layer], at.r_h, at.room, team):
             orthogonalise(at.h, c, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
@@ -242,7 +242,7 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
         write_gaps(asked, at, at.column_law, at.law, law_size(asked), kernel_gaps, row, layer)
         if asked.keeps:
             keep(asked, layer, at)
-        a = at.a if is_drawn(asked, layer) else at.z
+        a = at.a if asked.dense else at.z
         if draw_weights(asked, layer, at, a, team) or form(asked, layer, at, a, team):
             return lanes.VP_CALLBACK
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, units, at.stretch, team)
@@ -356,7 +356,7 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         status = activate(asked, layer - 1, at, True, team)
         if status:
             return status
-        if not is_drawn(asked, layer) and not basis_by(
+        if not asked.dense and not basis_by(
                 at.h, asked.columns, asked.widths[layer], trace + layer * trace_size(asked),
                 at.inverse, at.room, team):
             orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room,
@@ -457,7 +457,7 @@ cdef int64_t equip(const Asked* asked, Hand* hand, int capacity, int64_t widest,
     hand.one.capacity = capacity
     hand.one.words = <uint64_t*> take(&room, max(pitch, <int64_t> TILE_WORDS))
     if asked.dense:
-        hand.weights = <float*> take(&room, ROWS * widest // 2)
+        hand.weights = take(&room, rows_room(widest))
     hand.one.scaled = take(&room, pitch)
     hand.normal = take(&room, pitch)
     hand.mask = take(&room, pitch)

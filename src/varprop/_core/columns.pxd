@@ -30,7 +30,7 @@ cdef struct Hand:
     double** h_of
     double* normal
     double* mask
-    float* weights          # some rows of drawn ones
+    double* weights         # some rows of drawn ones
     lanes.vp_stream* masks
     lanes.vp_sums* sums
     lanes.vp_tally* tally   # NULL: no histogram

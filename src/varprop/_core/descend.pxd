@@ -12,7 +12,7 @@ from varprop._core.columns cimport (
     one_column, orthogonalise, products, scale, total, triangle,
 )
 from varprop._core.compose cimport half_log_sum
-from varprop._core.drawn cimport is_drawn, multiply_down
+from varprop._core.drawn cimport multiply_down
 from varprop._core.layer cimport BLOCK, Plan, is_haar, is_lost
 
 
@@ -64,7 +64,7 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
     cdef int c = asked.columns, d = asked.gradients, j, i
     cdef int64_t above = asked.widths[layer + 1], below = asked.widths[layer], n = below
     cdef bint haar = is_haar(plan, layer), whole = True
-    if is_drawn(asked, layer):
+    if asked.dense:
         multiply_down(asked, layer, at, at.d, at.u, d, team)
         return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
     products(at.above, c, at.d, d, above, team, at.cross)
@@ -226,7 +226,7 @@ cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
     cdef int j, status
     cdef Frame swapped
     cdef Step of
-    if is_haar(plan, layer):
+    if is_haar(plan, layer) and not asked.dense:
         unit += 0.5 * lanes.vp_log(<double> max(n, asked.widths[layer + 1]))
     if transpose(asked, layer, at, team):
         return lanes.VP_CALLBACK

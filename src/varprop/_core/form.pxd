@@ -7,7 +7,6 @@ from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport (
     Frame, Hand, Team, add_columns, column, draw_frame, each_block, orthogonalise, scale,
 )
-from varprop._core.drawn cimport is_drawn
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport BLOCK, Plan, is_haar
 
@@ -16,12 +15,12 @@ cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Fr
                              Team* team) noexcept nogil:
     """A: normals, or an orthonormal frame of the larger of the two spaces.
 
-    Where each weight is drawn, A is W h, and there already.
+    Where the whole matrix is drawn, A is W h, and there already.
     """
     cdef const Plan* plan = asked.plans[layer]
     cdef int64_t n = asked.widths[layer + 1]
     cdef int j
-    if is_drawn(asked, layer):
+    if asked.dense:
         return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
     if is_haar(plan, layer):
         n = max(n, asked.widths[layer])
@@ -54,12 +53,12 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
         for j in range(c - 1, -1, -1):  # so z may take the place of A
             z = column(at.z, j) + start
             a = column(of.a, j) + start
-            factor = at.direct[j] if of.drawn else at.weight[j * c + j]
+            factor = at.direct[j] if of.asked.dense else at.weight[j * c + j]
             for i in range(n):
                 z[i] = factor * a[i]
             for i in range(n, padded_to_group(n)):
                 z[i] = 0.0
-            if j > 0 and not of.drawn:
+            if j > 0 and not of.asked.dense:
                 lanes.vp_add_columns(z, of.a.at + start, of.a.stride, j, at.weight + j * c, n)
             if at.bias_share[j] != 0.0:
                 for i in range(n):
@@ -73,7 +72,7 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
 
 cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
                      Team* team) noexcept nogil:
-    """The pre-activations of a layer that has been composed, from A, which may stand where z does."""
+    """The pre-activations of a composed layer, from A, which may stand where z does."""
     cdef const Plan* plan = asked.plans[layer]
     cdef int64_t units = asked.widths[layer + 1]
     cdef Frame bias
@@ -84,7 +83,7 @@ cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
         if draw_frame(plan, layer + 1, at.trial, lanes.VP_BIAS, bias, 0, 1, units,
                       plan.uniform_bias, team):
             return lanes.VP_CALLBACK
-    of.asked, of.at, of.a, of.drawn = asked, at, a, is_drawn(asked, layer)
+    of.asked, of.at, of.a = asked, at, a
     each_block(form_task, &of, units, team, 0)
     if asked.post:
         find_sample(asked, at, units, True, team)
