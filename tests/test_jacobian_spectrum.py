@@ -327,11 +327,15 @@ def test_other_depths_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("scheme", "engine"), [("he", "dense"), ("orthogonal", "reference"), ("kumar", "dense")]
-)
-def test_simulate_brings_the_spectrum_of_its_own_networks(scheme, engine, tmp_path):
+    ("scheme", "wish", "engine"),
+    [
+        ("he", "auto", "dense"), ("orthogonal", "auto", "dense"), ("kumar", "dense", "dense"),
+        ("orthogonal", "reference", "reference"),
+    ],
+)  # fmt: skip
+def test_simulate_brings_the_spectrum_of_its_own_networks(scheme, wish, engine, tmp_path):
     net = Network(3, width=6, act="linear", scheme=scheme)
-    p = simulate(net, trials=4, spectrum=True)
+    p = simulate(net, trials=4, engine=wish, spectrum=True)
     assert p.engine == engine
     assert p.spectrum.depths == (1, 2, 3)
     run = prepared(net, trials=4)
@@ -346,7 +350,9 @@ def test_simulate_brings_the_spectrum_of_its_own_networks(scheme, engine, tmp_pa
         assert abs(p.rows.log_preactivation[trial, 2] - found) < 1e-9
     p.save(tmp_path / "p")
     assert varprop.load(tmp_path / "p") == p
-    halves = [simulate(net, trials=2, first_trial=first, spectrum=True) for first in (0, 2)]
+    halves = [
+        simulate(net, trials=2, first_trial=first, engine=wish, spectrum=True) for first in (0, 2)
+    ]
     assert halves[0] + halves[1] == p
     with pytest.raises(ValueError, match="has a spectrum, the other none"):
         p + simulate(net, trials=2, first_trial=4, engine=engine)

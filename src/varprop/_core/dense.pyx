@@ -13,7 +13,8 @@ from varprop._core.columns cimport Frame, columns_from, one_column
 from varprop._core.haar cimport TURNS, multiply_haar
 from varprop._core.layer cimport (
     BLOCK, MEAN, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail,
-    fold_sums, interrupted, is_haar, is_lost, log_h, open_works, settle, write_row, write_silent_row,
+    fold_sums, interrupted, is_haar, is_lost, log_h, open_works, settle, write_row,
+    write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
 from varprop._core.tiles cimport TILE, TILE_WORDS, draw_tile, padded_to, rows_a_stream

@@ -212,7 +212,7 @@ def backward(PlanHolder holder, double[:, :, :] rows, double[:, ::1] delta,
         else:
             for row in prange(trials, num_threads=threads, schedule="dynamic"):
                 run_trial(plan, first_layer, last_layer, row, &kept[row, 0, 0], &delta[row, 0],
-                          vector + (1 + TURNS) * threadid() * room, room, rows, works + threadid(), 1,
-                          &status[row], &stopped_at[row])
+                          vector + (1 + TURNS) * threadid() * room, room, rows,
+                          works + threadid(), 1, &status[row], &stopped_at[row])
     free(works)
     free(vector)

@@ -79,7 +79,8 @@ cdef inline void up_rows(const Sheet* of, int64_t first, int64_t last, Hand* han
         first += rows
 
 
-cdef inline void up_piece(const Sheet* of, int64_t piece, int64_t height, Hand* hand) noexcept nogil:
+cdef inline void up_piece(const Sheet* of, int64_t piece, int64_t height,
+                          Hand* hand) noexcept nogil:
     if not interrupted(of.plan, piece + 1):
         up_rows(of, piece * height, min((piece + 1) * height, of.units), hand)
 

@@ -1,7 +1,7 @@
 # Orthogonal matrices of Haar's measure, drawn: Q of the QR of normal numbers with R's diagonal > 0.
 #
 # Householder's QR reflects what is left of column k after k - 1 steps. That is again a column of
-# independent normals, so it is drawn there, and the matrix is never stored: Q = H_1 D_1 H_2 D_2 ...,
+# independent normals, so it is drawn there, and the matrix never stored: Q = H_1 D_1 H_2 D_2 ...,
 # H_k a reflection that leaves the first k - 1 units alone, D_k the sign of unit k (Stewart, SIAM J.
 # Numer. Anal. 17, 1980). Several reflections at a time are 1 - V T V^T, where 1/T is the upper half
 # of V^T V with half of its diagonal (Joffrain et al., ACM Trans. Math. Softw. 32, 2006).
