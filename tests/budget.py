@@ -34,6 +34,7 @@ DECLARED = {  # p-values a room may look at
     "phase": 26,
     "growth": 41,
     "jacobian_spectrum": 60,
+    "lyapunov": 30,
 }
 LEVEL = TOTAL / sum(DECLARED.values())  # below this p-value, a test fails
 

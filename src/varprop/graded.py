@@ -1,7 +1,7 @@
 """Products of many matrices, and all their singular values, however far these lie apart.
 
 A product is carried as Q P: Q has orthonormal columns, and P = diag(e^s) U has its rows' sizes in
-logarithms, the largest first. A factor A takes it to A Q = Q' R and P' = R P: a row of P' is made
+logarithms, the largest first (up to a factor of e). A factor A takes it to A Q = Q' R and P' = R P: a row of P' is made
 of its own row and of smaller ones, so that none drowns in another. Each factor costs the rounding
 of its own condition, never that of the product.
 
@@ -22,6 +22,7 @@ from .statistic import FloatArray
 _DUST = 64 * np.finfo(float).eps  # of a column's length: what is left of it is rounding
 # By the Cholesky factor Q' is off orthonormal by some eps over the square of R's reciprocal condition
 _WELL = 1e-7
+_PLAIN = 600.0  # e-folds that the square roots of float64's range hold: n exponentials, not n²
 _BLOCK = 48  # columns of a block of QR
 _STEPS = 6  # of QR before windows are cut
 # In a window (ln of singular values) those of the core are kept. After so many steps of QR the
@@ -64,7 +65,7 @@ class GradedProduct:
         q, r = _by_cholesky(moved) or self._by_qr(moved)
         rows, log = _times_graded(r, self._rows, self._log)
         self.columns, self._rows, self._log = q, rows, log + log_unit
-        if (np.diff(log) > 0).any():
+        if (np.diff(log) > 1).any():
             order = np.argsort(-log, kind="stable")
             self.columns = self.columns[:, order]
             self._rows, self._log = rows[order], self._log[order]
@@ -140,7 +141,11 @@ def _times_graded(
     """R diag(e^log) rows, its own rows of length 1 beside the ln of their lengths."""
     # a few rows may be smaller than those after them: the largest is each row's unit
     top = np.maximum.accumulate(log[::-1])[::-1][: len(r)]
-    weights = r * np.exp(np.minimum(log[:, np.newaxis] - top, 0.0)).T
+    if log.size and log.max() - log.min() < _PLAIN:
+        middle = (log.max() + log.min()) / 2
+        weights = r * np.exp(middle - top)[:, np.newaxis] * np.exp(log - middle)
+    else:
+        weights = r * np.exp(np.minimum(log[:, np.newaxis] - top, 0.0)).T
     # dtrmm is twice as fast, and blind below the diagonal
     square = len(r) == len(rows)
     rows = dtrmm(1.0, weights, rows) if square else np.triu(weights) @ rows
