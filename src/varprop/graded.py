@@ -1,9 +1,9 @@
 """Products of many matrices, and all their singular values, however far these lie apart.
 
 A product is carried as Q P: Q has orthonormal columns, and P = diag(e^s) U has its rows' sizes in
-logarithms, the largest first (up to a factor of e). A factor A takes it to A Q = Q' R and P' = R P: a row of P' is made
-of its own row and of smaller ones, so that none drowns in another. Each factor costs the rounding
-of its own condition, never that of the product.
+logarithms, the largest first (up to a factor of e). A factor A takes it to A Q = Q' R and
+P' = R P: a row of P' is made of its own row and of smaller ones, so that none drowns in another.
+Each factor costs the rounding of its own condition, never that of the product.
 
 On the way Q need not be orthonormal to the last digit, only well conditioned, as long as Q' R is
 A Q to rounding. So R is the Cholesky factor of (A Q)ᵀ A Q, whose rounding makes Q' = A Q R⁻¹ a
@@ -20,7 +20,7 @@ from scipy.linalg.lapack import dgeqrt, dorgqr, dpotrf, dtrcon
 from .statistic import FloatArray
 
 _DUST = 64 * np.finfo(float).eps  # of a column's length: what is left of it is rounding
-# By the Cholesky factor Q' is off orthonormal by some eps over the square of R's reciprocal condition
+# Reciprocal condition of a Cholesky factor; Q is orthonormal up to some eps over its square.
 _WELL = 1e-7
 _PLAIN = 600.0  # e-folds that the square roots of float64's range hold: n exponentials, not n²
 _BLOCK = 48  # columns of a block of QR
