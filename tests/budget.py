@@ -19,7 +19,7 @@ DECLARED = {  # p-values a room may look at
     "laws": 470,
     "engines_agree": 1970,
     "compare": 290,
-    "compare_beyond": 55,
+    "compare_beyond": 80,
     "backward": 130,
     "batch_agrees": 18,
     "agreement": 174,

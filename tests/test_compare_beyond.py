@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from budget import Share, uniform_p
+from budget import Share, mean_p, uniform_p
 from scipy import stats
 from test_compare import CAUGHT, altered, caught_by, p_of, pieces
 
 from varprop import Network, Norm, Propagation, Residual, simulate
 from varprop.compare import FALSE_ALARMS
+from varprop.theory.finite_width import second_moments
 
 share = Share("compare_beyond")
 
@@ -109,6 +110,25 @@ def test_the_kurtosis_of_other_weights_is_seen(scheme: str) -> None:
     caught = caught_by(said.compare())
     assert {"q: second moment", "a: second moment"} <= caught
     assert "a given K: mean" not in caught
+
+
+@pytest.mark.parametrize("act", ["linear", "relu"])
+@pytest.mark.parametrize("scheme", ["normal(1.0)", "uniform(-1, 1)", "rademacher(1.0)"])
+def test_kurtosis_recursions_at_width_8(scheme: str, act: str) -> None:
+    net = Network(3, width=8, act=act, scheme=scheme)
+    p = simulate(net, engine="dense", trials=40_000, seed=97, threads=1, backward=False)
+    half = 0.5 if act == "relu" else 1.0
+    log_mean = np.cumsum(np.log(half * net.sigma_w**2)) - np.log(half)
+    known = second_moments(net)
+    for name, rows, log_second in (
+        ("q", p.rows.log_preactivation, known.log_preactivation),
+        ("a", p.rows.log_activation - np.log(half), known.log_activation),
+    ):
+        square = np.exp(2 * (rows - log_mean) - log_second)
+        for layer in range(3):
+            if np.ptp(square[:, layer]) > 1e-9:
+                p_value = mean_p(square[:, layer], 1.0)
+                share.check(f"{scheme}, {act}, {name} in layer {layer + 1}", p_value)
 
 
 def test_an_angle_that_is_off() -> None:
