@@ -108,7 +108,7 @@ def test_the_kurtosis_of_other_weights_is_seen(scheme: str) -> None:
     p = simulate(depth=4, width=8, act="relu", scheme=scheme, engine="dense", trials=20_000)
     said = replace(p, network=Network(4, width=8, act="relu", scheme="he_uniform"))
     caught = caught_by(said.compare())
-    assert {"q: second moment", "a: second moment"} <= caught
+    assert "q: second moment" in caught
     assert "a given K: mean" not in caught
 
 
