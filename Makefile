@@ -44,9 +44,10 @@ demo: $(VENV)/installed
 test: $(VENV)/testable
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# What takes too long for every change: a sweep is killed 20 times.
+# What takes too long for every change: a sweep is killed 20 times; Lyapunov exponents to 4 digits.
 verify: test
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
+	VARPROP_EXPONENTS=9000 $(BIN)/python -m pytest -n 0 tests/test_lyapunov.py
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ DECLARED = {  # p-values a room may look at
     "laws": 470,
     "engines_agree": 2258,
     "compare": 290,
+    "compare_beyond": 80,
     "backward": 130,
     "batch_agrees": 25,
     "haar": 60,
@@ -35,6 +36,7 @@ DECLARED = {  # p-values a room may look at
     "phase": 26,
     "growth": 41,
     "jacobian_spectrum": 60,
+    "lyapunov": 30,
 }
 LEVEL = TOTAL / sum(DECLARED.values())  # below this p-value, a test fails
 

@@ -76,8 +76,8 @@ def spectrum(
     are logarithms. Relative errors of singular values are about ``depth`` roundings times the
     condition of one layer's factor, whatever the product's own. What a single layer shrinks
     below 1e-14 of what it does to other directions (a tanh at z = 16) counts as 0. A network
-    costs about 10 n³ operations a layer; they are LAPACK's, so that the last bits depend on its
-    build and threads, as those of no other engine do.
+    costs about 6 n³ operations a layer, and 9 n³ where a layer is nearly singular; they are
+    LAPACK's, so that the last bits depend on its build and threads, as those of no other engine do.
 
     Examples
     --------
