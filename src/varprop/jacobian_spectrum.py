@@ -16,7 +16,7 @@ from .network import Network
 from .statistic import FloatArray
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
     from .spectrum_compare import SpectrumComparison
 
@@ -236,11 +236,11 @@ class JacobianSpectrum:
 
         return compare(self)
 
-    def plot(self, depth: int | None = None) -> Figure:
-        """Draw the histogram of singular values, and theory's density over it."""
-        from .spectrum_plot import plot
+    def plot(self, ax: Axes | None = None, *, depth: int | None = None) -> Axes:
+        """Draw the histogram of singular values, and theory's; see `varprop.plot.spectrum`."""
+        from .spectrum_plot import spectrum
 
-        return plot(self, depth)
+        return spectrum(self, ax, depth=depth)
 
     def __add__(self, other: JacobianSpectrum) -> JacobianSpectrum:
         """The spectrum of the trials of both; ValueError where they overlap or differ."""
