@@ -327,6 +327,11 @@ def test_spectra_show_density_error_and_theory() -> None:
     np.testing.assert_allclose(
         np.diff(ends, axis=1)[:, 0] / 2, np.std(each, axis=0, ddof=1) / 6**0.5, atol=1e-12
     )
+    alike = varprop.spectrum(depth=5, width=20, act="linear", scheme="orthogonal", trials=3)
+    density, edges = alike.density(bins=50)
+    assert edges[0] < 0.95 < 1.05 < edges[-1]
+    assert np.count_nonzero(density) == 1
+    drawn(plot.spectrum(alike).get_figure(root=True))
     one = varprop.spectrum(depth=2, width=40, act="linear", scheme="lecun", trials=1)
     assert told(plot.spectrum(one))[0] == "one network"
     drawn(ax.get_figure(root=True))
