@@ -114,7 +114,8 @@ def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **co
 def _edges(middles: FloatArray) -> FloatArray:
     """Edges of the cells around some places; a single cell reaches half of its place both ways."""
     if len(middles) == 1:
-        return middles[0] + np.array([-0.5, 0.5]) * (middles[0] or 1.0)
+        half = float(middles[0]) / 2 or 0.5
+        return np.array([middles[0] - half, middles[0] + half])
     between = (middles[1:] + middles[:-1]) / 2
     return np.concatenate([[2 * middles[0] - between[0]], between, [2 * middles[-1] - between[-1]]])
 
