@@ -184,6 +184,7 @@ def test_gradients_pass_checkpoints() -> None:
     model = checkpointed(False)
     plain = Written(lambda m, x: m.b(F.relu(m.a(x))), a=model.a, b=model.b)
     one, other = trace(model, X, draws=0), trace(plain, X, draws=0)
+    assert [module.name for module in one.modules] == [module.name for module in other.modules]
     assert one["a"].gradient == other["a"].gradient
     assert one["b"].gradient is not None
 
