@@ -44,14 +44,15 @@ demo: $(VENV)/installed
 test: $(VENV)/testable
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# What takes too long for every change: a sweep is killed 20 times, and the campaigns of verify/ in
-# their long forms (days; `make verify CAMPAIGNS="memcheck files"` runs some of them).
+# What takes too long for every change: a sweep is killed 20 times, Lyapunov exponents to 4 digits,
+# and the campaigns of verify/ in their long forms: days (CAMPAIGNS="memcheck files" runs some).
 $(VENV)/verifiable: $(VENV)/testable
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[verify]"
 	@touch $@
 
 verify: $(VENV)/verifiable test
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
+	VARPROP_EXPONENTS=9000 $(BIN)/python -m pytest -n 0 tests/test_lyapunov.py
 	$(BIN)/python -m verify $(CAMPAIGNS)
 
 # Plants every fault of verify/mutants in a scratch copy: the ordinary tests must see each.
@@ -67,6 +68,7 @@ lint: $(VENV)/lint
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/backward.py
+	$(BIN)/python benchmarks/dense.py
 	$(BIN)/python benchmarks/theory.py
 	$(BIN)/python benchmarks/matrix.py
 	$(BIN)/python benchmarks/spectrum.py

@@ -17,10 +17,12 @@ from scipy import stats
 TOTAL = 1e-3
 DECLARED = {  # p-values a room may look at
     "laws": 470,
-    "engines_agree": 1970,
+    "engines_agree": 2258,
     "compare": 290,
+    "compare_beyond": 80,
     "backward": 130,
-    "batch_agrees": 18,
+    "batch_agrees": 25,
+    "haar": 60,
     "agreement": 174,
     "gradient_agreement": 168,
     "reference_laws": 91,
@@ -35,6 +37,7 @@ DECLARED = {  # p-values a room may look at
     "growth": 41,
     "jacobian_spectrum": 60,
     "random_words": 180,
+    "lyapunov": 30,
 }
 LEVEL = TOTAL / sum(DECLARED.values())  # below this p-value, a test fails
 

@@ -53,6 +53,17 @@ CASES: dict[str, dict[str, Any]] = {
         "act": "tanh", "widths": (3, 20, 4, 30, 3, 6), "scheme": "orthogonal(1.5)", "x": X,
         "tangents": 2, "cotangents": np.arange(12.0).reshape(2, 6),
     },
+    "drawn": {
+        "act": "gelu", "widths": (3, 20, 40, 1030, 3, 6), "x": X, "tangents": 2, "cotangents": 2,
+        "scheme": ["torch", "he", "orthogonal(1.3)", "rademacher, 1/fan_in", "sparse(0.5)"],
+    },
+    "drawn, orthogonal": {
+        "act": "tanh", "widths": (3, 20, 4, 30, 33, 6), "scheme": "orthogonal(1.5)", "x": X,
+        "tangents": 2, "cotangents": np.arange(12.0).reshape(2, 6), "engine": "dense",
+    },
+    "drawn, nineteen inputs": {
+        "act": "relu", "width": 40, "scheme": "he", "x": np.eye(19, 40) + 0.1, "engine": "dense",
+    },
     "a callable": {
         "act": (np.arctan, lambda x: 1 / (1 + x * x)), "width": 5000, "correlation": 0.5,
         "trials": 2, "depth": 2,

@@ -123,6 +123,18 @@ def test_law_is_that_of_drawn_matrices(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "three inputs of different lengths", "orthogonal", "orthogonal, more inputs than units",
+        "skips, with signs", "RMSNorm after the sum", "dropout", "tangents",
+    ],
+)  # fmt: skip
+def test_dense_and_matrix_free_agree(name: str) -> None:
+    fast, drawn = run(CASES[name], "matrix-free", 20_000, 63), run(CASES[name], "dense", 20_000, 64)
+    share.check(f"dense: {name}", worst(fast, drawn))
+
+
+@pytest.mark.parametrize(
     ("name", "change"),
     [
         ("skips", {"residual": Residual(0.8, 0.77)}),

@@ -90,8 +90,8 @@ def test_architectures_and_what_is_measured_reach_the_simulation(calls: Calls) -
     [
         ("--skip 2", "--skip goes with --residual"),
         ("--norm-place post", "--norm-place goes with --norm"),
-        ("--residual half", "branch must be a number"),
-        ("--residual 0", "branch must be from"),
+        ("--residual half", "--residual must be a number"),
+        ("--residual 0", "--residual must be from"),
         ("--norm batch", "'batch' is not one of"),
         ("--dropout 0", "share of units that are kept"),
         ("--cotangents 0", "--cotangents"),
@@ -185,14 +185,19 @@ def test_one_file_cannot_be_both(calls: Calls, tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("simulate", "--depth is missing"),
-        ("simulate --depth 0", "depth must be from 1"),
+        ("simulate --depth 0", "--depth must be from 1"),
+        ("simulate --widths 5", "Invalid value for '--widths': '5' is one number"),
+        ("simulate --widths 5,0", "--widths (number 2) must be from 1"),
         ("simulate --depth x", "not a valid integer"),
         ("simulate --depth 3 --act rleu", "relu"),
         ("simulate --depth 3 --scheme hee", "he"),
-        ("simulate --depth 3 --scheme he --sigma-w 1", "both"),
-        ("simulate --depth 3 --width 4 --widths 1,2,3,4", "not both"),
+        (
+            "simulate --depth 3 --scheme he --sigma-w 1",
+            "--scheme he and --sigma-w 1.0 both set the weights",
+        ),
+        ("simulate --depth 3 --width 4 --widths 1,2,3,4", "give --width 4 or --widths"),
         ("simulate --widths 1,2,x", "not a list such as"),
-        ("simulate --depth 3 --sigma-b nan", "sigma_b"),
+        ("simulate --depth 3 --sigma-b nan", "--sigma-b must"),
         ("simulate --depth 3 --trials 0", "trials"),
         ("simulate --depth 3 --engine fast", "matrix-free"),
         ("simulate --depth 3 --input missing.csv", "does not exist"),
@@ -237,6 +242,34 @@ def test_errors_are_one_line_and_1(
     assert err.startswith("varprop: error: ")
     assert err.count("\n") == 1
     assert len(err) > len("varprop: error: \n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--correlation 2", "--correlation is a cosine"),
+        ("--log-gap 5", "--log-gap is ln(1 - c)"),
+        ("--threads 0", "--threads 0 gives 0 threads"),
+        ("--histogram 7", "--histogram must be an even number"),
+    ],
+)
+def test_errors_of_the_library_speak_of_options(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--depth", "3", "--width", "9", *line.split()]) == 1
+    assert capsys.readouterr().err.startswith(f"varprop: error: {message}")
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "varprop", "schemes"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as run:  # fmt: skip
+        assert run.stdout is not None
+        run.stdout.close()
+        assert run.stderr is not None
+        assert run.stderr.read() == b""
+    assert run.returncode == 1
 
 
 def test_ctrl_c_is_130(

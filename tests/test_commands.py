@@ -105,6 +105,20 @@ def test_words_are_completed(words: str, expected: str) -> None:
     assert f"plain,{expected}" in done.stdout.splitlines()
 
 
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_complete_too(shell: str) -> None:
+    environment = os.environ | {
+        "_VARPROP_COMPLETE": f"{shell}_complete", "COMP_WORDS": "varprop gain gel",
+        "COMP_CWORD": "2" if shell == "zsh" else "gel",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "varprop"], capture_output=True, text=True, timeout=60,
+        env=environment,
+    )  # fmt: skip
+    found = done.stdout.replace("plain,", "plain\n").split()
+    assert [word for word in found if word.startswith("gel")] == ["gelu", "gelu_tanh"]
+
+
 # ---- compare
 
 
@@ -157,10 +171,10 @@ def test_every_activation_meets_every_scheme(capsys: Capture) -> None:
         ("compare --schemes he,he,he,he,he,he,he,he,he -o a.png", 2, "tells 8 networks apart"),
         ("compare -o a.docx", 1, "must end in .png"),
         ("histogram -o nowhere/a.png", 1, "does not exist"),
-        ("histogram --bins 7 --depth 2", 1, "even"),
+        ("histogram --bins 7 --depth 2", 1, "--bins must be an even number"),
         ("gain rleu", 1, "relu"),
         ("gain relu --depth 0", 2, "--depth"),
-        ("critical tanh --sigma-b -1", 1, "sigma_b must be"),
+        ("critical tanh --sigma-b -1", 1, "--sigma-b must be"),
         ("derive relu --json -o a.md", 2, "not with -o"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -306,24 +305,3 @@ def test_one_trial_is_enough_for_a_verdict(options: dict[str, Any]) -> None:
 def test_one_fault_in_one_trial_is_seen() -> None:
     p = simulate(depth=100, width=1000, act="relu", scheme="he", trials=1, threads=1)
     assert "q given K: mean" in caught_by(scaled_by_layer(p, 1.05).compare())
-
-
-REFUSED: list[tuple[Callable[[], Propagation], str]] = [
-    (lambda: simulate(depth=2, width=4, scheme="he_uniform", trials=2), "he_uniform.*uniform"),
-    (lambda: simulate(depth=2, width=4, scheme="torch", trials=2), "torch.*uniform"),
-    (lambda: simulate(depth=2, width=4, scheme="orthogonal", trials=2), "orthogonal weights"),
-    (
-        lambda: simulate(
-            depth=2, width=4, scheme="normal, 2/fan_in, bias_uniform, 0.3/fan_in", trials=2
-        ),
-        "uniform biases",
-    ),
-]
-
-
-@pytest.mark.parametrize(("make", "text"), REFUSED, ids=[text for _, text in REFUSED])
-def test_other_laws_are_refused_with_the_reason(make: Callable[[], Propagation], text: str) -> None:
-    p = make()
-    with pytest.raises(ValueError, match=text) as error:
-        p.compare()
-    assert "use a normal scheme" in str(error.value)

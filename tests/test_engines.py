@@ -28,6 +28,11 @@ CASES = {
     "dense, signs": {"act": "selu", "widths": [3, 2, 700, 1100, 33], "scheme": "rademacher"},
     "dense, heavy": {"act": "relu", "width": 100, "scheme": "student_t(5), 2/fan_in"},
     "dense, sparse": {"act": "tanh", "widths": [9, 2, 700, 33], "scheme": "sparse(0.1)"},
+    "dense, orthogonal": {"act": "tanh", "width": 100, "scheme": "orthogonal", "engine": "dense"},
+    "dense, orthogonal, unequal": {
+        "act": "relu", "widths": [30, 600, 20, 20, 1, 7], "scheme": "orthogonal",
+        "sigma_b": 0.3, "engine": "dense",
+    },
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from varprop.histogram import NO_SCALE, Counts
 from varprop.network import Network
 from varprop.plot_compare import told_apart
 from varprop.plot_correlation import _input_log_gap
-from varprop.plot_histograms import drawn_layer, drawn_range
+from varprop.plot_histograms import drawn_layer, drawn_range, highest_values
 from varprop.theory import fixed_point, gain, predict
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -97,7 +97,50 @@ def test_a_comparison_needs_results_it_can_tell_apart() -> None:
     assert min(np.diff(sorted(grey))) > 0.1
 
 
+def test_points_of_several_results_are_at_layers_of_their_own() -> None:
+    runs = [propagation(rows(9, 60, noise=0.1)) for _ in range(3)]
+    places = [
+        set(np.asarray(points.lines[0].get_xdata())) for points in plot.compare(runs).containers
+    ]
+    assert all(not a & b for a, b in ((places[0], places[1]), (places[1], places[2])))
+    assert 60 in places[0]
+
+
+def test_one_layer_and_one_result_show_the_theory_too() -> None:
+    p = varprop.simulate(depth=1, width=50, act="tanh", trials=5)
+    for ax in (plot.signal(p), plot.compare([p])):
+        line = next(
+            each for each in ax.get_lines()
+            if len(np.asarray(each.get_xdata())) == 2 and np.ptp(np.asarray(each.get_xdata())) > 0
+        )  # fmt: skip
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), predict(p.network).variance[0])
+    assert told(plot.compare([p]))[0] == "simulation"
+    bottom, top = plot.signal(p, statistic="gradient").get_ylim()
+    assert bottom == 0 < 1 < top  # all gradients are 1 there, and in the middle of the axis
+
+
 # ---- histograms
+
+
+def test_the_two_sides_of_a_saturated_tanh_look_alike() -> None:
+    """Numbers that round to 1 lie in a bin that only they can reach: it is drawn with the last."""
+    p = varprop.simulate(depth=2, width=400, act="tanh", sigma_w=100.0, trials=5, histogram=64)
+    assert p.histogram is not None
+    counts = p.histogram.activation
+    assert counts.edges(2)[-1] > 1
+    beyond = int(np.searchsorted(counts.edges(2), 1.0))
+    assert counts.counts[1, beyond] > 100
+    for ax in plot.histograms(p).axes:
+        data = ax.patches[0].get_data()  # type: ignore[attr-defined]
+        shown = data.values[data.values > 0.5]
+        assert len(shown) == 2
+        assert data.values[beyond] == 0
+    edges, drawn_counts = drawn_layer(counts, 2, 0, 1.0)
+    assert drawn_counts.sum() == counts.counts[1].sum()
+    assert edges[beyond] == 1.0
+    assert highest_values(Network(3, act="relu6"), "activation") == [6.0] * 3
+    assert highest_values(Network(1, act="sin"), "activation") == [np.inf]
+    assert highest_values(Network(1, act="tanh"), "preactivation") == [np.inf]
 
 
 def test_histograms_are_the_counts() -> None:
@@ -126,7 +169,7 @@ def test_deep_networks_show_ten_layers_and_rows_of_axes_are_kept() -> None:
 def test_zeros_are_told_and_do_not_hide_the_rest() -> None:
     p = varprop.simulate(depth=2, width=500, act="relu", trials=5, histogram=64)
     ax = plot.histograms(p).axes[0]
-    assert f"{100 * p.zero.mean[0]:.1f}% at 0" in ax.texts[0].get_text()
+    assert f"{100 * p.zero.mean[0]:.0f}% at 0" in ax.texts[0].get_text()
     values = ax.patches[0].get_data().values  # type: ignore[attr-defined]
     assert np.count_nonzero(values >= 1) >= 2  # the bar at 0 is cut, another is the tallest
 
@@ -251,3 +294,44 @@ def test_phases_are_drawn_where_they_should() -> None:
     np.testing.assert_array_equal(right.collections[0].get_array(), found.log_variance)
     with pytest.raises(ValueError, match="two of them, got 3"):
         plot.phase(found, (left, right, left))
+
+
+def test_a_phase_diagram_of_one_row_has_cells() -> None:
+    found = varprop.phase_diagram(
+        "tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1], depth=9, width=50, stderr=0.2
+    )
+    left, right = new_figure().subplots(1, 2)
+    assert found.plot(left) is left
+    assert found.plot((left, right)) == (left, right)
+    mesh = left.collections[0].get_coordinates()  # type: ignore[attr-defined]
+    assert np.ptp(mesh[..., 1]) == pytest.approx(0.1)
+
+
+# ---- singular values
+
+
+def test_spectra_show_density_error_and_theory() -> None:
+    found = varprop.spectrum(depth=2, width=40, act="linear", scheme="lecun", trials=6)
+    ax = new_figure().subplots()
+    assert plot.spectrum(found, ax) is ax
+    assert found.plot(ax) is ax
+    assert set(told(plot.spectrum(found))) == {
+        "6 networks", "standard error", "theory, large width",
+    }  # fmt: skip
+    ax = plot.spectrum(found, depth=1)
+    heights, edges = found.density(1, 50, logarithmic=False)
+    np.testing.assert_allclose(ax.patches[0].get_data().values, heights)  # type: ignore[attr-defined]
+    each = [np.histogram(row, edges, density=True)[0] for row in np.exp(found.at(1))]
+    _, _, (bars,) = ax.containers[0].lines
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    np.testing.assert_allclose(
+        np.diff(ends, axis=1)[:, 0] / 2, np.std(each, axis=0, ddof=1) / 6**0.5, atol=1e-12
+    )
+    alike = varprop.spectrum(depth=5, width=20, act="linear", scheme="orthogonal", trials=3)
+    density, edges = alike.density(bins=50)
+    assert edges[0] < 0.95 < 1.05 < edges[-1]
+    assert np.count_nonzero(density) == 1
+    drawn(plot.spectrum(alike).get_figure(root=True))
+    one = varprop.spectrum(depth=2, width=40, act="linear", scheme="lecun", trials=1)
+    assert told(plot.spectrum(one))[0] == "one network"
+    drawn(ax.get_figure(root=True))

@@ -252,6 +252,53 @@ def test_cancelling_mean_without_a_formula_has_an_honest_bound():
     assert moment(act, "mean", 1e-8).relative_bound < 1e-12
 
 
+@pytest.mark.parametrize(
+    ("f", "exact"),
+    [
+        (lambda x: x - np.tanh(x), lambda x: x - mp.tanh(x)),
+        (lambda x: np.exp(x) - 1 - x, lambda x: mp.exp(x) - 1 - x),
+        (lambda x: x - np.sin(x), lambda x: x - mp.sin(x)),
+    ],
+    ids=["tanh", "exp", "sin"],
+)
+def test_cancelled_digits_are_not_sought_by_bisection(f, exact):
+    """They don't come back; looking for them took 2^20 panels for each K, which is minutes."""
+    evaluations = 0
+
+    def counted(x):
+        nonlocal evaluations
+        evaluations += x.size
+        return np.square(f(x))
+
+    k = np.geomspace(1e-8, 1e-2, 7)
+    found = expectation(counted, k)
+    assert evaluations < 300_000 * len(k)
+    with mp.workdps(40):
+        for value, bound, variance in zip(found.value, found.bound, k, strict=True):
+            root = mp.sqrt(mp.mpf(float(variance)))
+            wanted = mp.quad(
+                lambda z, s=root: exact(s * z) ** 2 * mp.npdf(z), [-12, -6, -2, 0, 2, 6, 12]
+            )
+            assert abs(mp.mpf(float(value)) - wanted) <= bound < 1e-3 * wanted
+
+
+@pytest.mark.parametrize(
+    ("formula", "leading"),
+    [
+        ("x - tanh(x)", lambda k: 5 * k**3 / 3),
+        ("x - sin(x)", lambda k: 5 * k**3 / 12),
+        ("exp(x) - 1 - x", lambda k: 3 * k**2 / 4),
+        ("exp(x) - 1", lambda k: k),
+    ],
+)
+def test_what_float64_takes_for_nothing_is_no_zero(formula, leading):
+    """All digits cancel there: float64 has x - tanh(x) = 0 up to x = 1e-8."""
+    k = np.array([1e-30, 1e-20, 1e-18, 1e-15])
+    found = moment(Activation.parse(formula), "variance", k)
+    np.testing.assert_allclose(found.value, leading(k), rtol=1e-12)
+    assert (found.bound < 1e-12 * found.value).all()
+
+
 def test_undeclared_kinks_and_jumps_are_found_or_seen_in_the_bound():
     places = np.random.default_rng(7).uniform(-2, 2, 150)
     for at in places:

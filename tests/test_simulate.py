@@ -130,7 +130,6 @@ BAD = [
     ({"depth": 2, "scheme": "keras_he", "engine": "matrix-free"}, ValueError, "truncated_normal"),
     ({"depth": 2, "scheme": "student_t(2)"}, ValueError, "> 2"),
     ({"depth": 2, "scheme": "torch", "engine": "matrix-free"}, ValueError, "rotation-invariant"),
-    ({"depth": 2, "scheme": "orthogonal", "engine": "dense"}, ValueError, "matrix-free"),
     ({"depth": 2, "engine": "gpu"}, ValueError, "'matrix-free'"),
     ({"depth": 2, "trials": 0}, ValueError, "trials"),
     ({"depth": 2, "trials": 1.0}, TypeError, "trials"),

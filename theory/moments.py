@@ -2,13 +2,14 @@
 
 `moment` asks the quadrature in float64. Where digits cancel (the mean of mish at K = 1e-8) it asks
 the series at small and large K, then the closed form, then 40-digit arithmetic, and keeps what has
-the smallest bound. Where many waves cancel (sin at K = 1e8) the closed form is asked first.
+the smallest bound. Where many waves cancel (sin at K = 1e8) the closed form is asked first, and
+where all digits cancel near 0 (x - tanh(x) at K = 1e-18, which float64 takes for 0) the series.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +31,7 @@ Array = NDArray[np.float64]
 _CHEAP = 5e-14
 _SLOW = (5e-13, 1e-11, 3e-11)  # by the order of the derivative
 _EPS = float(np.finfo(float).eps)
+_SMALL = 1e-6  # K below which phi may be all noise
 _TINY = 5e-324
 _NOTHING = 1e-300  # no value is that small but where it falls off like exp(-K)
 
@@ -62,6 +64,17 @@ def asked(name: str) -> Quantity:
     if name not in QUANTITIES:
         raise ValueError(f"unknown quantity {name!r}; allowed are {', '.join(QUANTITIES)}")
     return QUANTITIES[name]
+
+
+@lru_cache(maxsize=256)
+def _cancels(act: Activation) -> bool:
+    """Whether phi near 0 may be a small difference of large numbers, as computed in float64."""
+    value, *slopes = act.at_zero
+    line = value + np.array(slopes) * [-1e-12, 1e-12]
+    if not np.isfinite(line).all():
+        return False
+    bent = np.abs(act([-1e-12, 1e-12]) - line) > 1e-6 * np.abs(line)
+    return bool((bent | ((line == 0) & (act([-1e-4, 1e-4]) != 0))).any())
 
 
 def _closed(act: Activation, quantity: Quantity, k: Array) -> Expectation:
@@ -134,6 +147,9 @@ def moment(act: Activation, quantity: str, variance: ArrayLike) -> Expectation:
     sources += [(large_variance, slow), (_closed, slow)]
     if act.oscillates:
         sources.insert(0, sources.pop())
+    if _cancels(act):
+        small = np.flatnonzero(found.variances < _SMALL)
+        found.improve(partial(small_variance, act, wanted), small)
     for source, good in sources:
         found.improve(partial(source, act, wanted), found.wanting(good))
     lost = found.wanting(slow)

@@ -2,7 +2,9 @@
 
 Adaptive Gauss-Legendre panels in z = x / sqrt(K). A panel's error is judged by the last
 coefficients of the integrand's Legendre series there, which fall fast only where the integrand is
-smooth; so a kink nobody declared is found by bisection, or makes the bound grow.
+smooth; so a kink nobody declared is found by bisection, or makes the bound grow. Digits that
+cancel inside the integrand (x - tanh(x) near 0) don't come back by bisection: that noise is
+measured, and belongs to the bound.
 All (K, panel) pairs of a call are worked on together, as one array.
 """
 
@@ -29,6 +31,10 @@ _MOST_PANELS = 2**20  # per K: a fast oscillation has many panels
 _BLOCK = 2**8  # values of K worked on together
 _SLICE = 2**13  # panels bisected together
 _DEPTH = 64
+_LISTEN = 4  # so many bisections between two measurements of the noise
+_NEAR, _FAR = 2.0**-22, 2.0**-12  # of half a panel, between neighbours whose difference is noise
+_CLEAR = 1e-3  # of |f|: more than that between far neighbours may be a wave
+_FEW_PANELS = 2**12  # for each K at which noise is louder than that
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,30 @@ def _panels(
     return (weights * g).sum(axis=1), truncation, rounding, size
 
 
+def _noise(f: Callable[[Array], Array], tally: _Tally, s: Array, a: Array, b: Array) -> Array:
+    """What the rounding of f makes of the integral over [a, b], from differences of neighbours.
+
+    They are of the fourth order, in which nothing smooth is left. Near neighbours miss noise that
+    comes in steps, far ones mistake a fast wave for it.
+    """
+    half = ((b - a) / 2)[:, None]
+    z = ((a + b) / 2)[:, None] + half * _T
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) * np.abs(tally.weight(z))
+
+    def heard(step: float) -> tuple[Array, Array]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            n = [np.asarray(f(s[:, None] * (z + half * step * i)), dtype=float) for i in range(5)]
+            fourth = np.abs(n[0] - 4 * n[1] + 6 * n[2] - 4 * n[3] + n[4]) / 4  # 1.7 errors
+            return (
+                np.nan_to_num((half * _W * fourth * density).sum(axis=1), posinf=0.0),
+                (half * _W * np.abs(n[0]) * density).sum(axis=1),
+            )
+
+    near, _ = heard(_NEAR)
+    far, size = heard(_FAR)
+    return np.where(far < _CLEAR * size, np.maximum(near, far), near)
+
+
 def _settle(
     f: Callable[[Array], Array], tally: _Tally, k: NDArray[np.intp], a: Array, b: Array
 ) -> None:
@@ -131,7 +161,7 @@ def _settle(
     """
     count = len(tally.s)
     rough = tally.size.copy()
-    spent = np.zeros(count)
+    spent, most = np.zeros(count), np.full(count, _MOST_PANELS)
     stack = [(0, k, a, b)]
     while stack:
         depth, k, a, b = stack.pop()
@@ -140,9 +170,18 @@ def _settle(
             rough += np.bincount(k, size, count)
         known = np.maximum(rough, tally.size)[k]
         # A bisected panel's share of the tolerance shrinks slowly, so many panels stay honest.
-        good = truncation <= _TOLERANCE * known * 0.8**depth + 4 * rounding
+        allowed = _TOLERANCE * known * 0.8**depth
+        good = truncation <= allowed + 4 * rounding
+        if depth % _LISTEN == _LISTEN - 1 and not good.all():
+            lost = np.flatnonzero(~good)
+            noise = _noise(f, tally, tally.s[k[lost]], a[lost], b[lost])
+            rounding[lost] += noise
+            # Beyond the noise by a factor that chance does not reach, there is something to find.
+            good[lost] = truncation[lost] <= allowed[lost] + 4 * rounding[lost] + 16 * noise
+            loud = np.bincount(k[lost], noise, count) > _CLEAR * np.maximum(rough, tally.size)
+            most[loud] = _FEW_PANELS
         spent += np.bincount(k, minlength=count)
-        good |= (depth == _DEPTH) | (spent[k] > _MOST_PANELS)  # the bound says what this costs
+        good |= (depth == _DEPTH) | (spent[k] > most[k])  # the bound says what this costs
         for total, part in (
             (tally.value, value),
             (tally.error, truncation + rounding),

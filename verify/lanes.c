@@ -112,21 +112,25 @@ static void columns(void)
                 look(y, n * many);
                 double square = vp_add_and_square(y, x, n, count, out, n);
                 look(&square, 1);
-                float *w = room(n * many * sizeof(float));
-                for (int i = 0; i < n * many; i++)
-                    w[i] = (float)(i % 7) - 3.0f;
-                double *up = room(many * count * 8);
-                vp_products(w, n, many, x, n, count, n, up, many);
+                double *w = calloc(VP_ROWS * VP_SPAN, 8), *up = room(many * count * 8);
+                float *row = room(n * sizeof(float));
+                for (int r = 0; r < many; r++) {
+                    for (int i = 0; i < n; i++)
+                        row[i] = (float)((r * n + i) % 7) - 3.0f;
+                    vp_place(row, 0, r, w, n);
+                }
+                vp_products(w, many, x, n, count, n, up, many);
                 look(up, many * count);
-                vp_add_rows(x, n, count, w, n, many, up, many, n);
+                vp_add_rows(x, n, count, w, many, up, many, n);
                 look(x, n * count);
+                free(row);
                 free(x), free(y), free(out), free(w), free(up);
             }
         }
         double *a = numbers(n, 0), *b = numbers(n, 1), *c = numbers(n, 0), *d = numbers(n, 0);
         vp_back_sums sums;
         memset(&sums, 0, sizeof sums);
-        vp_add_back(&sums, a, c, d, c, n);
+        vp_add_back(&sums, a, c, 0.5, d, c, n);
         look(sums.sum[0], VP_SUM_LANES);
         double dot = vp_dot(a, c, n), sum = vp_sum(a, n);
         look(&dot, 1), look(&sum, 1);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ _PLACES: dict[str, dict[str, tuple[int, Any]]] = {
 
 
 def tensors_in(thing: Any) -> list[torch.Tensor]:
-    """All tensors in nested tuples, lists and dicts, in order.
+    """All tensors in nested tuples, lists, dicts and dataclasses, in order.
 
     Examples
     --------
@@ -42,6 +43,8 @@ def tensors_in(thing: Any) -> list[torch.Tensor]:
         return [thing]
     if isinstance(thing, Mapping):
         thing = list(thing.values())
+    elif is_dataclass(thing):
+        thing = list(vars(thing).values())
     if isinstance(thing, tuple | list):
         return [tensor for part in thing for tensor in tensors_in(part)]
     return []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._torch_graph import WEIGHTED, Node, ancestors, users
+from ._torch_kinds import module_kind
 
 __all__ = ["Follows", "follows", "residual_adds"]
 
@@ -75,6 +76,11 @@ def _bends(nodes: Sequence[Node], start: int, shared: set[int]) -> bool:
     return False
 
 
+def _plain_kind(node: Node) -> str:
+    """What a step is even where theory can't follow, as of a batch norm in eval mode."""
+    return module_kind(node.target) if node.kind == "other" and node.target else node.kind
+
+
 def follows(nodes: Sequence[Node]) -> dict[int, Follows]:
     """What follows every weighted layer of a graph.
 
@@ -94,7 +100,7 @@ def follows(nodes: Sequence[Node]) -> dict[int, Follows]:
         waiting = [(node.index, False)]
         for i, through_norm in waiting:
             for reader in readers[i]:
-                kind = nodes[reader].kind
+                kind = _plain_kind(nodes[reader])
                 onward = (reader, through_norm or kind in _NORMS)
                 if i in branches.get(reader, ()):
                     branch, normed = True, normed or through_norm

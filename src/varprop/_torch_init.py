@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import html
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from torch import nn
 from ._torch_follow import Follows, follows, residual_adds
 from ._torch_graph import WEIGHTED, Node
 from ._torch_record import record
-from ._torch_state import call_arguments, kept_random_state
+from ._torch_state import call_arguments, copied, eager, kept_random_state, unwrapped
 from ._torch_symbolic import symbolic
 from .rows import counted
 from .text import shortened, text_table, wrapped
@@ -158,6 +157,7 @@ def init_(model: nn.Module, x: Any = None) -> InitReport:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    model = unwrapped(model)
     nodes, names = _graph(model, x)
     after = follows(nodes)
     branches = len(residual_adds(nodes))
@@ -196,8 +196,8 @@ def _graph(model: nn.Module, x: Any) -> tuple[Sequence[Node], dict[int, str]]:
         nodes, _ = symbolic(model)
         return nodes, {id(module): name for name, module in model.named_modules()}
     args, kwargs = call_arguments(x)
-    with kept_random_state(), torch.inference_mode(False):
-        twin = copy.deepcopy(model)
+    with kept_random_state(), torch.inference_mode(False), eager():
+        twin = copied(model)
         names = {id(module): name for name, module in twin.named_modules()}
         return record(twin, args, kwargs, backward=False).nodes, names
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 __all__ = ["KINDS", "activation_name", "function_kind", "is_leaf", "module_kind", "plain_name"]
 
@@ -137,8 +138,11 @@ def is_leaf(module: nn.Module) -> bool:
     """Whether a module counts as one step: torch.nn's own without children, and attention."""
     if isinstance(module, nn.MultiheadAttention):
         return True
-    own = type(module).__module__.startswith("torch.nn.")
-    return own and not any(True for _ in module.children()) and not isinstance(module, _CONTAINERS)
+    kind, children = type(module), {name for name, _ in module.named_children()}
+    if is_parametrized(module):
+        kind, children = kind.__mro__[1], children - {"parametrizations"}
+    own = kind.__module__.startswith("torch.nn.")
+    return own and not children and not isinstance(module, _CONTAINERS)
 
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

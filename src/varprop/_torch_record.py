@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
 from ._torch_facts import bias_of, facts_of, mean_square, tensors_in
@@ -76,6 +77,7 @@ class _Recorder(TorchFunctionMode):
         self._calls: Counter[str] = Counter()
         self._saturated_below = saturated_below
         self._backward = backward
+        self.over = False  # the way back may run modules again (activation checkpointing)
         for name, module in model.named_modules():
             module.register_forward_pre_hook(self._enter(name), with_kwargs=True)
             module.register_forward_hook(self._leave(name), with_kwargs=True)
@@ -115,6 +117,8 @@ class _Recorder(TorchFunctionMode):
 
     def _enter(self, name: str) -> Any:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if self.over:
+                return
             self._path.append(name)
             if not is_leaf(module):
                 return
@@ -130,6 +134,8 @@ class _Recorder(TorchFunctionMode):
 
     def _leave(self, name: str) -> Any:
         def hook(module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+            if self.over:
+                return
             self._path.pop()
             if not is_leaf(module):
                 self._promote(name, module, out)
@@ -201,7 +207,8 @@ class _Recorder(TorchFunctionMode):
         read = tensors_in(args[:1])
         if act is None or not inputs or len(read) != 1 or not read[0].is_floating_point():
             return {}
-        with torch.enable_grad():
+        # Without the hooks of activation checkpointing, which counts what a model saves.
+        with torch.enable_grad(), saved_tensors_hooks(_as_it_is, _as_it_is):
             z = read[0].detach().clone().requires_grad_()
             (slope,) = torch.autograd.grad(call(z.clone(), *args[1:], **kwargs).sum(), z)
         slope = slope.abs().double()
@@ -260,6 +267,10 @@ class _Recorder(TorchFunctionMode):
         return int(self.measured[index]["ndim"])
 
 
+def _as_it_is(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
 def _measured(tensor: torch.Tensor) -> dict[str, float]:
     values = tensor.detach().double()
     square = float(values.square().mean())
@@ -306,26 +317,26 @@ def record(
         for parameter in model.parameters():
             if parameter.is_floating_point():
                 parameter.requires_grad_()
-        roots = [p for p in model.parameters() if p.requires_grad]
         recorder = _Recorder(model, saturated_below, backward)
 
         def fresh(thing: Any) -> Any:
             if isinstance(thing, torch.Tensor):
                 tensor = thing.detach().clone()
                 if tensor.is_floating_point():
-                    roots.append(tensor.requires_grad_())
-                    tensor = tensor.clone()  # not a leaf: the model may work in place
+                    tensor = tensor.requires_grad_().clone()  # no leaf: it may be changed in place
                 recorder.begin(tensor)
                 return tensor
             if isinstance(thing, Mapping):
                 return {key: fresh(value) for key, value in thing.items()}
             if isinstance(thing, tuple | list):
-                return type(thing)([fresh(part) for part in thing])
+                parts = [fresh(part) for part in thing]
+                return type(thing)(*parts) if hasattr(thing, "_fields") else type(thing)(parts)
             return thing
 
         own_args, own_kwargs = fresh(list(args)), fresh(dict(kwargs))
         with recorder:
             out = model(*own_args, **own_kwargs)
+        recorder.over = True
         outputs = recorder.outputs(out)
         if not outputs:
             raise ValueError(
@@ -335,8 +346,8 @@ def record(
         if backward:
             outputs = [t for t in outputs if t.requires_grad]
             directions = [torch.randn_like(t) for t in outputs]
-            if outputs and roots:
-                torch.autograd.grad(outputs, roots, directions, allow_unused=True)
+            if outputs:
+                torch.autograd.backward(outputs, directions)
     return Pass(
         recorder.nodes,
         recorder.measured,

@@ -1,16 +1,18 @@
-"""How to call a model without leaving a trace: arguments checked, random states kept."""
+"""How to call a model without leaving a trace: a copy, arguments checked, random states kept."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 
 from ._torch_facts import tensors_in
 
-__all__ = ["call_arguments", "kept_random_state"]
+__all__ = ["call_arguments", "copied", "eager", "kept_random_state", "unwrapped"]
 
 
 @contextmanager
@@ -28,6 +30,71 @@ def kept_random_state() -> Iterator[None]:
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         yield
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside what torch.compile made, or the model itself.
+
+    Examples
+    --------
+    >>> unwrapped(torch.nn.ReLU())
+    ReLU()
+    """
+    inside = getattr(model, "_orig_mod", None)
+    return inside if isinstance(inside, nn.Module) else model
+
+
+def eager() -> Any:
+    """Run compiled parts of a model as they were written: compiled code has no modules to see.
+
+    Examples
+    --------
+    >>> with eager():
+    ...     pass
+    """
+    stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
+    return nullcontext() if stance is None else stance("force_eager")
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy to work on, so that the model itself is left alone.
+
+    Raises
+    ------
+    ValueError
+        For a model that can't be copied, or has no numbers in its parameters.
+
+    Examples
+    --------
+    >>> model = torch.nn.Linear(2, 2)
+    >>> copied(model).weight is model.weight
+    False
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError(
+            "a ScriptModule doesn't let anyone look into it: give the torch.nn.Module it is made of"
+        )
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ValueError(
+                f"the shape of {name} is not known yet (a lazy module): run the model once first"
+            )
+        if parameter.is_meta:
+            raise ValueError(f"{name} is on the meta device, where there are no numbers")
+    # What a model keeps of its last run (as torch.nn.utils.weight_norm does) refuses to be copied.
+    kept = [
+        value
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    ]
+    try:
+        return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in kept})
+    except Exception as error:
+        raise ValueError(
+            "the model can't be copied, and a copy is worked on so as to leave it alone: "
+            f"copy.deepcopy says {error}"
+        ) from error
 
 
 def call_arguments(x: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:

@@ -18,13 +18,14 @@ from ._torch_facts import mean_square
 from ._torch_graph import Node, trunk
 from ._torch_record import Pass, record
 from ._torch_report import Estimate, ModuleTrace, Trace
-from ._torch_state import call_arguments, kept_random_state
+from ._torch_state import call_arguments, copied, eager, kept_random_state, unwrapped
 from ._torch_verdict import Step, find
 
 __all__ = ["trace"]
 
 FloatArray = npt.NDArray[np.float64]
 _SILENT = ("input", "parameter", "same")
+_UNKNOWN = ("attention", "other")  # to the theory
 _MOST_DRAWS, _LARGEST_SEED = 10**6, 2**62
 _OTHER_SCALE = 1.5  # how far apart root mean squares must be to call two laws different
 _ENOUGH_WEIGHTS = 100
@@ -87,8 +88,9 @@ def trace(
     args, kwargs = _checked(model, x, draws, seed, init, saturated_below)
     passes: list[Pass] = []
     notes: list[str] = []
-    with kept_random_state(), torch.inference_mode(False):
-        twin = _copied(model)
+    model = unwrapped(model)
+    with kept_random_state(), torch.inference_mode(False), eager():
+        twin = copied(model)
         untouched = _not_redrawn(twin) if draws and init is None else []
         for draw in range(max(1, draws)):
             torch.manual_seed(seed + draw)
@@ -128,21 +130,6 @@ def _checked(
     return call_arguments(x)
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise ValueError(
-                f"the shape of {name} is not known yet (a lazy module): run the model once first"
-            )
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:
-        raise ValueError(
-            "the model can't be copied, and trace works on a copy so as to leave it alone: "
-            f"copy.deepcopy says {error}"
-        ) from error
-
-
 def _reset_of(module: nn.Module) -> Callable[[], Any] | None:
     for name in ("reset_parameters", "_reset_parameters"):
         method = getattr(module, name, None)
@@ -156,8 +143,15 @@ def _reset(model: nn.Module) -> None:
     """Each module's own initialisation, children before parents, as constructors do it."""
     for module in reversed(list(model.modules())):
         reset = _reset_of(module)
-        if reset is not None:
+        if reset is None:
+            continue
+        try:
             reset()
+        except TypeError as error:
+            raise ValueError(
+                f"{type(module).__name__} can't be initialised anew without being told how "
+                f"({error}): give init=, or draws=0 for the model as it stands"
+            ) from error
 
 
 def _not_redrawn(model: nn.Module) -> list[str]:
@@ -176,6 +170,14 @@ def _notes(model: nn.Module, drawn: nn.Module, untouched: Sequence[str]) -> list
         notes.append(f"not drawn anew, for want of a reset_parameters: {_listed(untouched)}")
     other = []
     new = dict(drawn.named_parameters())
+    # reset_parameters draws what a parametrization computes, which is then computed again.
+    hidden = [
+        name
+        for name, parameter in model.named_parameters()
+        if name in new and name not in untouched and _same_numbers(parameter, new[name])
+    ]
+    if hidden:
+        notes.append(f"not drawn anew, though they have a reset_parameters: {_listed(hidden)}")
     for name, parameter in model.named_parameters():
         if parameter.numel() < _ENOUGH_WEIGHTS or name not in new:
             continue
@@ -188,6 +190,11 @@ def _notes(model: nn.Module, drawn: nn.Module, untouched: Sequence[str]) -> list
             f"{_listed(other)}"
         )
     return notes
+
+
+def _same_numbers(one: nn.Parameter, other: nn.Parameter) -> bool:
+    """Whether two parameters are equal, and not constants that every draw has in common."""
+    return torch.equal(one, other) and bool(one.numel() > 1 and (one != one.flatten()[0]).any())
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -263,6 +270,15 @@ def _report(
         )
     findings = find(steps, _reference(nodes, column))
     name = type(model).__name__
+    silent = dict.fromkeys(
+        type(node.target).__name__ for node in shown if node.kind in _UNKNOWN and node.target
+    )
+    if silent:
+        notes = [
+            *notes,
+            f"theory has no word on {_listed(list(silent))}: there it stays silent (-), until a "
+            "weighted layer lets it begin anew from what was measured",
+        ]
     return Trace(name, draws, seed, saturated_below, tuple(modules), findings, tuple(notes))
 
 

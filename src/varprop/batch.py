@@ -263,7 +263,7 @@ def memory(run: Run) -> int:
         bins = run.histogram if isinstance(run.histogram, int) else len(run.histogram)
         counters = 16 * depth * (bins + 3)
     if run.engine == "dense":
-        counters += 16 * max(run.network.widths)
+        counters += 8 * 16 * (max(run.network.widths) + 256)
     # and a second copy of the results, while they are put in order
     results = 8 * run.statistics * run.trials * depth
     return workers * each + run.threads * (counters + 40 * run.inputs * _BLOCK) + results

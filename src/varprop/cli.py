@@ -11,7 +11,7 @@ import click
 
 from . import compare_command, gain_command, histogram_command, list_commands
 from .command_output import FIGURE, check_outputs, form_options, progress_bar, put, wrote
-from .options import network_options, network_parts, run_options
+from .options import in_options, network_options, network_parts, run_options
 from .spectrum_command import spectrum_options
 from .sweep_command import phase_options, sweep_options
 
@@ -50,15 +50,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("varprop: interrupted", err=True)
         return INTERRUPTED
-    except _EXPECTED as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        text = f"varprop: error: {text}"
+
+
+class _Failed(click.ClickException):
+    """What went wrong, in one line on stderr."""
+
+    exit_code = ERROR
+
+    def show(self, file: Any = None) -> None:
+        text = f"varprop: error: {self.message}"
         if sys.stderr.isatty():
             from .text import wrapped
 
             text = wrapped(text, "  ")
-        click.echo(text, err=True)
-        return ERROR
+        click.echo(text, file=file, err=True)
+
+
+class _Group(click.Group):
+    """Tells errors of the library in the words of the command's options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # whoever read has seen enough; click ends quietly
+        except _EXPECTED as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            command = self.commands[ctx.invoked_subcommand or ""]
+            raise _Failed(in_options(text, command)) from error
 
 
 def _warn(message: Warning | str, *_where: object, **_more: object) -> None:
@@ -74,7 +93,9 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
     help="Show the version and exit.",
@@ -91,8 +112,10 @@ def cli() -> None:
       varprop derive relu -o relu.md
 
     \b
-    The shell completes commands and options, once told so; in bash, zsh or fish:
-      eval "$(_VARPROP_COMPLETE=bash_source varprop)"
+    The shell completes commands, options and names, once told so:
+      eval "$(_VARPROP_COMPLETE=bash_source varprop)"      in .bashrc
+      eval "$(_VARPROP_COMPLETE=zsh_source varprop)"       in .zshrc
+      _VARPROP_COMPLETE=fish_source varprop | source       in config.fish
 
     Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
     """

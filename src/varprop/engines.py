@@ -17,13 +17,11 @@ from .network import Network
 from .plans import plan_of
 from .resources import require_memory
 from .rows import BACKWARD, LAYER_FIELDS, Rows
-from .scheme import DISTRIBUTIONS
 
 FloatArray = npt.NDArray[np.float64]
 
 ENGINES = ("auto", "matrix-free", "dense", "reference")
 MATRIX_FREE_LAWS = ("normal", "orthogonal")
-DENSE_LAWS = tuple(law for law in DISTRIBUTIONS if law != "orthogonal")
 
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2.5e7  # number draws (about 0.05 s of one thread) between two looks at Python
@@ -38,7 +36,7 @@ def choose_engine(network: Network, engine: str) -> str:
     Raises
     ------
     ValueError
-        For an unknown name, or an engine that can't do this law of the weights.
+        For an unknown name, or the matrix-free engine where it can't do this law of the weights.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} is unknown; use {', '.join(map(repr, ENGINES))}")
@@ -48,11 +46,6 @@ def choose_engine(network: Network, engine: str) -> str:
             raise ValueError(
                 "engine='matrix-free' needs rotation-invariant weights "
                 f"({' or '.join(MATRIX_FREE_LAWS)}), not {law}; use engine='dense' or 'auto'"
-            )
-        if engine == "dense" and law not in DENSE_LAWS:
-            raise ValueError(
-                f"engine='dense' draws independent weights ({', '.join(DENSE_LAWS)}), not {law}; "
-                "use engine='matrix-free' or 'auto'"
             )
     if engine == "auto":
         free = all(law in MATRIX_FREE_LAWS for law in network.distributions)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .histogram import IntArray
     from .statistic import FloatArray
 
 BLUE, SKY, VERMILION, BLACK, GREY = "#0072B2", "#56B4E9", "#D55E00", "#000000", "#555555"
@@ -27,6 +28,7 @@ DASHES: tuple[Any, ...] = (
     (0, (6, 2, 1.5, 2, 1.5, 2)), (0, (1, 3)),
 )  # fmt: skip
 MARKERS = "osD^vPX*"
+DASHED = (0, (5, 2.5))  # theory beside one result
 DPI = 160
 
 
@@ -114,7 +116,8 @@ def scale_log_or_not(ax: Axes, shown: FloatArray, logarithmic: bool) -> None:
     if not logarithmic:
         # From 0, unless the values are so alike that the band would be a line.
         spread = highest - lowest
-        bottom = 0.0 if spread > 0.1 * highest else max(0.0, lowest - 2 * spread)
+        alike = 0 < spread <= 0.1 * highest
+        bottom = max(0.0, lowest - 2 * spread) if alike else 0.0
         ax.set_ylim(bottom, highest + 0.12 * (highest - bottom) if highest > bottom else None)
         return
     margin = max(0.06 * (highest - lowest), 0.1)
@@ -141,6 +144,14 @@ def _power_label(log10: float, _position: int | None = None) -> str:
     if leading == 1:
         return f"$10^{{{power}}}$" if power else "1"
     return rf"${leading}\times 10^{{{power}}}$"
+
+
+def draw_theory(ax: Axes, layers: FloatArray | IntArray, heights: FloatArray, **style: Any) -> None:
+    """Draw theory as a line, of a single layer as a dash."""
+    if len(layers) == 1:
+        layers, heights = layers + np.array([-0.2, 0.2]), np.repeat(heights, 2)
+    drawn: dict[str, Any] = {"color": BLACK, "linewidth": 1.6, "linestyle": DASHED}
+    ax.plot(layers, heights, **(drawn | style))
 
 
 def dress(ax: Axes, depth: int, label: str) -> None:

@@ -84,4 +84,5 @@ def comparison_html(comparison: Comparison) -> str:
     if comparison.left_out:
         missing = ", ".join(comparison.left_out)
         parts.append(html_text(f"not tested, for too few units at work: {missing}."))
+    parts += [html_text(f"{note}.") for note in comparison.notes]
     return "".join([*parts, f"<b>{html_text(f'{comparison.verdict}.')}</b>"])

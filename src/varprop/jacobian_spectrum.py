@@ -16,10 +16,11 @@ from .network import Network
 from .statistic import FloatArray
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
     from .spectrum_compare import SpectrumComparison
 
+_ONE_PLACE = 1e-9  # singular values that differ by less, relatively, fill one bin
 _SAME = ("version", "network", "seed", "depths", "input_label", "input_mean_square_log")
 
 
@@ -227,7 +228,12 @@ class JacobianSpectrum:
                     "logarithmic=True"
                 )
             values = np.exp(values)
-        counts, edges = np.histogram(values, bins=bins)
+        ends = None
+        if values.size and np.ptp(values) <= _ONE_PLACE * np.abs(values).max():
+            # Of products of orthogonal matrices, to rounding. No edge of bins lies on them.
+            middle, scale = float(values.mean()), float(np.abs(values).max()) or 1.0
+            ends = middle - 0.101 * scale, middle + 0.099 * scale
+        counts, edges = np.histogram(values, bins=bins, range=ends)
         return counts / logs.size / np.diff(edges), edges
 
     def compare(self) -> SpectrumComparison:
@@ -236,11 +242,11 @@ class JacobianSpectrum:
 
         return compare(self)
 
-    def plot(self, depth: int | None = None) -> Figure:
-        """Draw the histogram of singular values, and theory's density over it."""
-        from .spectrum_plot import plot
+    def plot(self, ax: Axes | None = None, *, depth: int | None = None) -> Axes:
+        """Draw the histogram of singular values, and theory's; see `varprop.plot.spectrum`."""
+        from .spectrum_plot import spectrum
 
-        return plot(self, depth)
+        return spectrum(self, ax, depth=depth)
 
     def __add__(self, other: JacobianSpectrum) -> JacobianSpectrum:
         """The spectrum of the trials of both; ValueError where they overlap or differ."""

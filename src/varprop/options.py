@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,9 +17,15 @@ def _widths(
     if value is None:
         return None
     try:
-        return tuple(int(part) for part in value.split(","))
+        widths = tuple(int(part) for part in value.split(","))
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list such as 784,1000,10") from None
+    if len(widths) < 2:
+        raise click.BadParameter(
+            f"{value!r} is one number; give the input's size and that of every layer, as in "
+            "784,1000,10"
+        )
+    return widths
 
 
 def _branch(
@@ -183,5 +190,44 @@ def network_parts(options: dict[str, Any]) -> dict[str, Any]:
         parts["norm"] = None if kind is None else Norm(kind, place or "pre")
         Network(**parts)
     except (ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from None
+        context = click.get_current_context(silent=True)
+        command = None if context is None else context.command
+        raise click.UsageError(in_options(str(error), command)) from None
     return parts
+
+
+# What the library calls some options.
+_ALIASES = {"branch": "residual", "kind": "norm", "place": "norm_place", "x": "input_file"}
+
+
+def in_options(message: str, command: click.Command | None) -> str:
+    """A message of the library in the words of a command's options.
+
+    Examples
+    --------
+    >>> command = click.Command("c", params=[click.Option(["--sigma-w"]), click.Option(["--act"])])
+    >>> in_options("sigma_w must be > 0, not -1", command)
+    '--sigma-w must be > 0, not -1'
+    >>> in_options("act='relu' and sigma_w=2 do not agree", command)
+    '--act relu and --sigma-w 2 do not agree'
+    """
+    options = {
+        parameter.name: max(parameter.opts, key=len)
+        for parameter in (command.params if command else ())
+        if isinstance(parameter, click.Option)
+    }
+    options |= {name: options[of] for name, of in _ALIASES.items() if of in options}
+    if "bins" in options:
+        options["histogram"] = options["bins"]
+    names = "|".join(sorted(map(re.escape, filter(None, options)), key=len, reverse=True))
+    if not names:
+        return message
+    before = r"(?<![\w'\"=./-])"
+    message = re.sub(
+        rf"{before}({names})=('?)([^\s',:]+)\2", lambda m: f"{options[m[1]]} {m[3]}", message
+    )
+    return re.sub(
+        rf"{before}({names})(?:\[(\d+)\])?(?= (?:must|is|needs)\b)",
+        lambda m: options[m[1]] + (f" (number {int(m[2]) + 1})" if m[2] else ""),
+        message,
+    )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from .sweep_grid import Grid
 from .sweep_progress import Progress, shown_progress
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["PhaseDiagram", "phase_diagram"]
@@ -104,11 +105,17 @@ class PhaseDiagram:
                 errors[row] = np.hypot((1 - share) * error[i], share * error[i + 1]) / slope
         return edges, errors
 
-    def plot(self) -> Figure:
-        """Draw growth and variance, and over them theory's edge and depth scales."""
+    @overload
+    def plot(self, ax: None = None) -> Figure: ...
+    @overload
+    def plot(self, ax: Axes) -> Axes: ...
+    @overload
+    def plot(self, ax: Sequence[Axes]) -> Sequence[Axes]: ...
+    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> Figure | Axes | Sequence[Axes]:
+        """Draw growth and variance, and over them theory's edge; see `varprop.plot.phase`."""
         from .phase_plot import phase
 
-        return phase(self)
+        return phase(self, ax)
 
 
 def phase_diagram(

@@ -30,7 +30,7 @@ def phase(
     """Draw growth of gradients and variance over (sigma_w, sigma_b).
 
     Over the first lie the measured edge of chaos, theory's, and the curves on which a gradient
-    changes e-fold within 3, 10 and 30 layers, by these numbers.
+    changes e-fold within 3, 10 and 30 layers, by these numbers; dashed where it fades.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def phase(
         raise ValueError(f"ax must be an Axes or two of them, got {len(panels)}")
     left = panels[0]
     most = float(np.abs(diagram.growth).max())
-    _map(left, diagram, diagram.growth, "growth of g per layer, ln", cmap="RdBu_r", vmin=-most,
-         vmax=most)  # fmt: skip
+    _map(left, diagram, diagram.growth, "fades  <  growth of g per layer, ln  >  grows",
+         cmap="RdBu_r", vmin=-most, vmax=most)  # fmt: skip
     for right in panels[1:]:
         # A few cells where signals die would leave one colour for all the others.
         least = np.quantile(diagram.log_variance, 0.05)
@@ -79,17 +79,18 @@ def phase(
         levels = [-1 / scale for scale in _SCALES] + [1 / scale for scale in reversed(_SCALES)]
         lines = left.contour(
             diagram.sigma_w, diagram.sigma_b, diagram.predicted_growth, levels=levels,
-            colors=GREY, linewidths=0.8, linestyles="solid",
+            colors=GREY, linewidths=0.8,
+            linestyles=["dashed"] * len(_SCALES) + ["solid"] * len(_SCALES),
         )  # fmt: skip
         left.clabel(lines, fmt=lambda level: f"{abs(1 / level):.0f}", fontsize=7)
     measured, error = diagram.edge()
     left.errorbar(
-        measured, diagram.sigma_b, xerr=error, fmt="o", markersize=3.5, color=VERMILION,
-        markeredgecolor="white", markeredgewidth=0.4, label="edge, simulated",
+        measured, diagram.sigma_b, xerr=error, fmt="o", markersize=5, color=VERMILION,
+        markeredgecolor="white", markeredgewidth=0.6, label="edge, simulated", zorder=3,
     )  # fmt: skip
     for axes in panels:
         axes.plot(
-            predicted_edge(diagram), diagram.sigma_b, color=BLACK, linewidth=1.6,
+            *_line(predicted_edge(diagram), diagram.sigma_b), color=BLACK, linewidth=1.6,
             label="edge, theory",
         )  # fmt: skip
     left.set_ylabel(r"$\sigma_b$", fontsize=12)
@@ -101,9 +102,24 @@ def phase(
 
 
 def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **colours: Any) -> None:
-    mesh = axes.pcolormesh(diagram.sigma_w, diagram.sigma_b, values, shading="nearest", **colours)
+    edges = _edges(diagram.sigma_w), _edges(diagram.sigma_b)
+    mesh = axes.pcolormesh(*edges, values, **colours)
     figure = axes.get_figure(root=True)
     if figure is not None:
         extend = "min" if values.min() < mesh.norm.vmin else "neither"
         figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9, extend=extend)
     axes.set_xlabel(r"$\sigma_w$", fontsize=12)
+
+
+def _edges(middles: FloatArray) -> FloatArray:
+    """Edges of the cells around some places; a single cell reaches half of its place both ways."""
+    if len(middles) == 1:
+        half = float(middles[0]) / 2 or 0.5
+        return np.array([middles[0] - half, middles[0] + half])
+    between = (middles[1:] + middles[:-1]) / 2
+    return np.concatenate([[2 * middles[0] - between[0]], between, [2 * middles[-1] - between[-1]]])
+
+
+def _line(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A line through some points; of one point, through its whole cell."""
+    return (x, y) if len(x) > 1 else (np.repeat(x, 2), _edges(y))

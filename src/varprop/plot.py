@@ -16,6 +16,7 @@ from .plot_histograms import histograms
 from .plot_map import variance_map
 from .plot_signal import shares, signal
 from .plot_theory import LayerLogs, Wanted, prediction_for
+from .spectrum_plot import spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ __all__ = [
     "save_figure",
     "shares",
     "signal",
+    "spectrum",
     "variance_map",
 ]
 

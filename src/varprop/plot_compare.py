@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import BLACK, COLOURS, DASHES, GREY, MARKERS, dress, new_figure, scale_log_or_not
+from .figure import (
+    BLACK,
+    COLOURS,
+    DASHES,
+    GREY,
+    MARKERS,
+    draw_theory,
+    dress,
+    new_figure,
+    scale_log_or_not,
+)
 from .plot_signal import SYMBOLS, first_of, heights, spaced, thinned, wants_log
 from .plot_theory import predicted_logs, prediction_for
 from .summary import HIGH, LOW
@@ -69,7 +79,7 @@ def compare(
     ax = new_figure().subplots() if ax is None else ax
     common, labels = told_apart(results)
     for i, (result, label, curve) in enumerate(zip(results, labels, curves, strict=True)):
-        _draw(ax, i, result.network.depth, label, curve, logarithmic)
+        _draw(ax, (i, len(results)), result.network.depth, label, curve, logarithmic)
     ax.plot(
         [], [], color=GREY, linewidth=0, marker="|", markersize=11, markeredgewidth=1.3,
         label="median, 10% to 90%",
@@ -96,13 +106,18 @@ def _logs(result: Propagation, statistic: str) -> Logs:
     return low, median, high, theory
 
 
-def _draw(ax: Axes, i: int, depth: int, label: str, logs: Logs, logarithmic: bool) -> None:
+def _draw(
+    ax: Axes, place: tuple[int, int], depth: int, label: str, logs: Logs, logarithmic: bool
+) -> None:
+    i, count = place
     low, median, high, theory = (None if log is None else heights(log, logarithmic) for log in logs)
     assert low is not None
     assert median is not None
     assert high is not None
     at = spaced(depth, _MOST_POINTS)
-    at = at[np.isfinite(median[at])]
+    # Each result is drawn at layers of its own where not all are, so that bars hide no others.
+    at = at - (i * (at[1] - at[0]) // count if len(at) > 1 else 0)
+    at = at[(at >= 0) & np.isfinite(median[at])]
     # A bar to a dead network ends at its median: there is no height for 0 on a log axis.
     below = np.where(np.isfinite(low[at]), median[at] - low[at], 0.0)
     ax.errorbar(
@@ -115,7 +130,8 @@ def _draw(ax: Axes, i: int, depth: int, label: str, logs: Logs, logarithmic: boo
     )  # fmt: skip
     if theory is not None:
         line = thinned(depth, 600)
-        ax.plot(line + 1, theory[line], color=COLOURS[i], linestyle=DASHES[i], linewidth=1.5)
+        style = {"color": COLOURS[i], "linestyle": DASHES[i], "linewidth": 1.5}
+        draw_theory(ax, line + 1, theory[line], **style)
 
 
 def told_apart(results: Sequence[Propagation]) -> tuple[str, list[str]]:
@@ -131,6 +147,8 @@ def told_apart(results: Sequence[Propagation]) -> tuple[str, list[str]]:
     common = ", ".join(same[0] for same in features if len(set(same)) == 1 and same[0])
     differing = [each for each in features if len(set(each)) > 1]
     labels = [", ".join(filter(None, parts)) for parts in zip(*differing, strict=True)]
+    if len(results) == 1:
+        return common, ["simulation"]
     if len(set(labels)) < len(results):
         labels = [f"{i}: {label}" for i, label in enumerate(labels or [""] * len(results), 1)]
         labels = [label.removesuffix(": ") for label in labels]

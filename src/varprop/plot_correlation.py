@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import BLACK, BLUE, GREY, SKY, dress, legend, new_figure, scale_log_or_not
+from .figure import BLUE, GREY, SKY, draw_theory, dress, legend, new_figure, scale_log_or_not
 from .plot_signal import heights, spaced, thinned
 from .statistic import LayerStatistic
 from .summary import HIGH, LOW
@@ -88,10 +88,7 @@ def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int =
     )  # fmt: skip
     if theory is not None:
         line = thinned(depth, 600)
-        ax.plot(
-            line + 1, placed(theory[line]), color=BLACK, linewidth=1.6, linestyle=(0, (5, 2.5)),
-            label="theory, infinite width",
-        )  # fmt: skip
+        draw_theory(ax, line + 1, placed(theory[line]), label="theory, infinite width")
     if near:
         dress(ax, depth, "$1 - c$ of two inputs")
         scale_log_or_not(ax, heights(shown, True), True)

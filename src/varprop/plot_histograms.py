@@ -12,13 +12,15 @@ from .figure import BLACK, BLUE, GREY, new_figure
 from .histogram import NO_SCALE, QUANTITIES
 from .plot_signal import first_of, thinned
 from .table import describe_network
-from .text import format_log, format_share
+from .text import format_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .activation import Activation
     from .histogram import Counts, IntArray
+    from .network import Network
     from .propagation import Propagation
     from .statistic import FloatArray
 
@@ -97,15 +99,16 @@ def histograms(
         if not 1 <= len(panels) <= depth:
             raise ValueError(f"give 1 to {depth} Axes, one a layer at most; got {len(panels)}")
         shown = thinned(depth, len(panels))
+    tops = highest_values(propagation.network, quantity)
     unit, power, ends = drawn_range(counts, shown + 1)
     rms = first_of(propagation, quantity).log_median.filled(-np.inf) / 2
     zero = propagation.input(0).zero.mean
     for i, (axes, row) in enumerate(zip(panels, shown, strict=True)):
         exact = float(zero[row]) if quantity == "activation" else 0.0
-        _panel(axes, drawn_layer(counts, int(row) + 1, unit), exact)
+        _panel(axes, drawn_layer(counts, int(row) + 1, unit, tops[row]), exact)
         told = f"rms {format_log(float(rms[row]), 2)}"
         if exact > _SHARE_TOLD:
-            told += f", {format_share(exact)}% at 0"
+            told += f", {100 * exact:.0f}% at 0"
         axes.set_title(f"layer {row + 1}", fontsize=10.5, color=BLACK, loc="left", pad=12)
         axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=8.5, color=GREY)
         axes.set_xlim(*ends)
@@ -170,13 +173,46 @@ def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, tuple[float
     return unit, unit, (low - margin, high + margin)
 
 
-def drawn_layer(counts: Counts, layer: int, unit: int) -> tuple[FloatArray, FloatArray]:
-    """Edges of a layer's bins over 2^unit, and heights; narrow ones are all but one place."""
+def highest_values(network: Network, quantity: str) -> list[float]:
+    """For each layer the highest value, where an activation tends to it from below; else inf.
+
+    Examples
+    --------
+    >>> from varprop import Network
+    >>> highest_values(Network(2, act="tanh"), "activation")
+    [1.0, 1.0]
+    """
+    if quantity != "activation":
+        return [math.inf] * network.depth
+    found = {act: _highest(act) for act in network.distinct_acts}
+    return [found[act] for act in network.acts]
+
+
+def _highest(act: Activation) -> float:
+    if act.at_infinity is None or act.at_infinity[1] != 0:
+        return math.inf
+    values = act(np.concatenate([np.linspace(-40, 40, 801), [1e3, 1e6]]))
+    return float(values[-1]) if values[-1] == values[-2] == values.max() else math.inf
+
+
+def drawn_layer(
+    counts: Counts, layer: int, unit: int, top: float = math.inf
+) -> tuple[FloatArray, FloatArray]:
+    """Edges of a layer's bins over 2^unit, and heights; narrow ones are all but one place.
+
+    A bin holds its left edge, so what rounds to the highest value `top` lies in a bin of its own
+    beyond it. It is drawn in the bin below, or the two sides of tanh would look unlike.
+    """
     row = counts.counts[layer - 1].astype(np.float64)
+    exponent = NO_SCALE if counts.exponents is None else int(counts.exponents[layer - 1])
+    if exponent != NO_SCALE and -1000 < exponent < 1000 and math.isfinite(top):
+        first = top / 2.0**exponent + counts.bins // 2
+        if first == int(first) and 0 < first < counts.bins:
+            row[int(first) - 1] += row[int(first)]
+            row[int(first)] = 0.0
     if counts.exponents is None:
         edges = counts.edges(layer)
         return edges, row / np.diff(edges)
     steps = np.arange(counts.bins + 1, dtype=np.float64) - counts.bins // 2
-    exponent = int(counts.exponents[layer - 1])
     power = _NARROWEST if exponent == NO_SCALE else max(exponent - unit, _NARROWEST)
     return steps * 2.0**power, row

@@ -12,6 +12,7 @@ from .figure import (
     GREY,
     SKY,
     VERMILION,
+    draw_theory,
     dress,
     legend,
     new_figure,
@@ -95,10 +96,9 @@ def signal(
         label=f"median of {propagation.trials} networks" if several else "one network",
     )  # fmt: skip
     if theory is not None:
-        ax.plot(
-            layers, heights(theory, logarithmic), color=BLACK, linewidth=1.6,
-            linestyle=(0, (5, 2.5)), label="theory, infinite width", zorder=3,
-        )  # fmt: skip
+        draw_theory(
+            ax, layers, heights(theory, logarithmic), label="theory, infinite width", zorder=3
+        )
     symbol, meaning = SYMBOLS[statistic]
     dress(ax, depth, f"${symbol}$, {meaning}")
     scale_log_or_not(ax, heights(shown, logarithmic), logarithmic)

@@ -101,9 +101,9 @@ def simulate(
         numbers do not depend on it.
     engine : {"auto", "matrix-free", "dense", "reference"}
         "matrix-free" (normal and orthogonal weights, the default for them) costs n numbers a
-        layer; "dense" (every law but orthogonal) draws all n^2 weights; "reference" is plain
-        NumPy. All three are exact; they draw different networks. The result's `why_engine` says
-        why "auto" chose the one it did.
+        layer; "dense" (every law) draws all n^2 weights; "reference" is plain NumPy. All three
+        are exact; they draw different networks. The result's `why_engine` says why "auto" chose
+        the one it did.
     saturated_below : float, default 0.05
         A unit counts as saturated where |φ′| is at most this fraction of sup |φ′| (where that is
         infinite: where φ′ is 0).

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compare import FALSE_ALARMS, Test
+from .compare_tests import FALSE_ALARMS, Test
 from .jacobian_spectrum import JacobianSpectrum
 from .statistic import FloatArray
 

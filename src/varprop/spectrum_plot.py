@@ -14,8 +14,8 @@ from .table import describe_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
+    from .statistic import FloatArray
     from .theory.spectrum import Spectrum
 
 _MOST_LOG = 690.0  # singular values beyond are shown as logarithms
@@ -30,46 +30,61 @@ _CASES = (  # label, activation, scheme, colour, marker
 )
 
 
-def plot(spectrum: JacobianSpectrum, depth: int | None = None) -> Figure:
+def spectrum(
+    measured: JacobianSpectrum, ax: Axes | None = None, *, depth: int | None = None
+) -> Axes:
     """Draw a histogram of singular values, with theory's density of large width where there is one.
 
     Of singular values beyond e^690, or spread over more than e^4, the histogram of ln.
 
     Parameters
     ----------
-    spectrum : JacobianSpectrum
+    measured : JacobianSpectrum
+        From `varprop.spectrum`.
+    ax : Axes, optional
+        Where to draw. Default: a new figure.
     depth : int, optional
-        Default: the last.
+        Which of the layers that were looked at. Default: the last.
 
     Returns
     -------
-    Figure
+    Axes
+
+    Raises
+    ------
+    ValueError
+        For a layer that was not looked at, or when all its singular values are 0.
 
     Examples
     --------
     >>> import varprop
     >>> s = varprop.spectrum(depth=2, width=50, act="linear", scheme="lecun", trials=5)
-    >>> plot(s).axes[0].get_xlabel()
+    >>> spectrum(s).get_xlabel()
     'singular value of $\\\\partial z/\\\\partial x$'
     """
     from .spectrum_compare import limits_of
 
-    chosen = spectrum.depths[-1] if depth is None else depth
-    logs = spectrum.at(chosen)
+    chosen = measured.depths[-1] if depth is None else depth
+    logs = measured.at(chosen)
     live = logs[np.isfinite(logs)]
     if live.size == 0:
         raise ValueError(f"all singular values at depth {chosen} are 0: there is nothing to draw")
     logarithmic = bool(np.quantile(live, 0.9) - np.quantile(live, 0.1) > _WIDE)
     logarithmic |= bool(np.abs(live).max() > _MOST_LOG)
-    figure = new_figure()
-    ax = figure.subplots()
-    heights, edges = spectrum.density(chosen, 50, logarithmic)
-    label = f"{spectrum.trials} networks"
+    ax = new_figure().subplots() if ax is None else ax
+    heights, edges = measured.density(chosen, 50, logarithmic)
+    label = f"{measured.trials} networks" if measured.trials > 1 else "one network"
     ax.stairs(heights, edges, fill=True, color=SKY, alpha=0.5, label=label)
+    if measured.trials > 1:
+        error = _stderr(logs if logarithmic else np.exp(logs), edges)
+        ax.errorbar(
+            (edges[1:] + edges[:-1]) / 2, heights, error, fmt="none", ecolor=BLUE, elinewidth=1.1,
+            label="standard error",
+        )  # fmt: skip
     right = float(edges[-1])
-    limits = limits_of(spectrum)
+    limits = limits_of(measured)
     if limits is not None:
-        limit = limits[spectrum.depths.index(chosen)]
+        limit = limits[measured.depths.index(chosen)]
         if limit.log_edge < 2 * _MOST_LOG:
             edge = limit.log_edge / 2 if logarithmic else np.exp(limit.log_edge / 2)
             right = max(right, edge)
@@ -86,12 +101,20 @@ def plot(spectrum: JacobianSpectrum, depth: int | None = None) -> Figure:
     ax.xaxis.set_major_locator(AutoLocator())
     ax.set_xlim(edges[0], right + 0.02 * (right - edges[0]))
     ax.set_ylim(0, None)
-    title = f"{describe_network(spectrum.network)}: layer {chosen}"
+    title = f"{describe_network(measured.network)}: layer {chosen}"
     if zero:
         title += f"  ({100 * zero:.3g}% are 0)"
     ax.set_title(title, loc="left", fontsize=12, color=BLACK, wrap=True)
     legend(ax, loc="best")
-    return figure
+    return ax
+
+
+def _stderr(values: FloatArray, edges: FloatArray) -> FloatArray:
+    """Standard error of the density: networks are independent, singular values of one are not."""
+    each = np.array([np.histogram(row, edges)[0] for row in values])
+    density = each / values.shape[1] / np.diff(edges)
+    error: FloatArray = density.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return error
 
 
 def _draw_theory(
@@ -118,8 +141,11 @@ def _draw_theory(
 
 
 def degrees_of_freedom(
-    depths: Sequence[int] = (1, 2, 4, 8, 16, 32, 64), width: int = 200, trials: int = 8
-) -> Figure:
+    depths: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    width: int = 200,
+    trials: int = 8,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how many directions of its input a deep network keeps, by weights and activation.
 
     Participation ratios of ∂z^l/∂x, theory's lines of large width under simulated points.
@@ -129,19 +155,20 @@ def degrees_of_freedom(
     depths : sequence of int
     width, trials : int
         Of the simulated networks.
+    ax : Axes, optional
+        Where to draw. Default: a new figure.
 
     Returns
     -------
-    Figure
+    Axes
     """
-    from .singular import spectrum
+    from . import singular
     from .spectrum_compare import limits_of
 
-    figure = new_figure(5.4)
-    ax = figure.subplots()
+    ax = new_figure(5.4).subplots() if ax is None else ax
     for label, act, scheme, colour, shape in _CASES:
         network = Network(max(depths), width=width, act=act, scheme=scheme)
-        measured = spectrum(network, trials=trials, depths=depths)
+        measured = singular.spectrum(network, trials=trials, depths=depths)
         limits = limits_of(measured)
         assert limits is not None
         free = [limit.effective_rank for limit in limits]
@@ -172,4 +199,4 @@ def degrees_of_freedom(
         loc="left", fontsize=12,
     )  # fmt: skip
     legend(ax, loc="lower left")
-    return figure
+    return ax

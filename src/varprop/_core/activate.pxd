@@ -7,8 +7,8 @@ from varprop._core.batch cimport (
     LAYER_NORM, LOST, NO_NORM, UNCOUNTED, Asked, State, add_up, find_units, power,
 )
 from varprop._core.columns cimport (
-    COLUMN, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale, total,
-    units_of,
+    COLUMN, Frame, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale,
+    total, triangle, units_of,
 )
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport (
@@ -29,7 +29,7 @@ cdef struct Pass:
     bint normalise          # before phi, or, alone, in place
     bint keeps_slopes       # on the way back: values and slopes are wanted
     bint counts             # into histograms
-    bint drawn              # A is W h
+    Frame a                 # where A is
     lanes.vp_regime* regime  # of each input
     double* per_step        # of each difference
     int* small
@@ -54,9 +54,10 @@ cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint 
         orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, 0.0, team)
         memset(at.r_z + 1, 0, (c - 1) * sizeof(double))  # nothing along the tangents
     else:
-        of.at, of.units = at, count
-        each_block(copy_task, &of, units, team, 0)
-        orthogonalise(at.copy, count, units, at.r_z, at.inverse, at.room, 0.0, team)
+        if not triangle(at.z, count, units, at.r_z, at.room, team):
+            of.at, of.units = at, count
+            each_block(copy_task, &of, units, team, 0)
+            orthogonalise(at.copy, count, units, at.r_z, at.inverse, at.room, 0.0, team)
         for j in range(count - 1, -1, -1):
             for i in range(c - 1, -1, -1):  # from columns of `count` numbers to such of c
                 at.r_z[j * c + i] = at.r_z[j * count + i] if i < count else 0.0

@@ -24,16 +24,18 @@ typedef struct {
     double sum[VP_BACK_SUMS][VP_SUM_LANES];
 } vp_back_sums;
 
-/* Unit i goes to lane i mod VP_SUM_LANES; n is a multiple of VP_SUM_LANES, padded with zeros. */
+/* Unit i goes to lane i mod VP_SUM_LANES; n is a multiple of VP_SUM_LANES, padded with zeros. h is
+ * multiplied by `shrink`. */
 static void vp_add_back(vp_back_sums *sums, const double *restrict g, const double *restrict h,
-                        const double *restrict d, const double *restrict r, int n)
+                        double shrink, const double *restrict d, const double *restrict r, int n)
 {
     for (int part = 0; part < VP_PARTS; part++) {
         vp_doubles sum[VP_BACK_SUMS];
         for (int k = 0; k < VP_BACK_SUMS; k++)
             sum[k] = vp_load(sums->sum[k] + part * VP_PER_REGISTER);
         for (int at = part * VP_PER_REGISTER; at < n; at += VP_SUM_LANES) {
-            const vp_doubles a = vp_load(h + at), b = vp_load(r + at), slope = vp_load(d + at);
+            const vp_doubles a = shrink * vp_load(h + at), b = vp_load(r + at);
+            const vp_doubles slope = vp_load(d + at);
             const vp_doubles u = slope * b, v = slope * a, along = vp_load(g + at);
             sum[VP_BACK_HH] += a * a;
             sum[VP_BACK_HR] += a * b;
@@ -53,9 +55,7 @@ static void vp_add_back(vp_back_sums *sums, const double *restrict g, const doub
 static inline void vp_add_scaled(double *restrict u, const float *restrict w, double delta, int n)
 {
     for (int i = 0; i < n; i += VP_PER_REGISTER) {
-        vp_floats narrow;
-        memcpy(&narrow, w + i, sizeof narrow);
-        const vp_doubles sum = vp_load(u + i) + delta * __builtin_convertvector(narrow, vp_doubles);
+        const vp_doubles sum = vp_load(u + i) + delta * vp_widened(w + i);
         memcpy(u + i, &sum, sizeof sum);
     }
 }

@@ -33,7 +33,7 @@ cdef struct Asked:
     int64_t x_stride
     const double* given     # (cotangents, n_L), or NULL for random ones
     const double* log_given
-    bint dense              # weights that are not orthogonal are drawn one by one
+    bint dense              # weights are drawn, all of them; A is W h
     bint keeps              # z of the layers is kept for the way back, not made again
     Py_ssize_t step         # so many layers at a time; of the others one in `step`
     bint residual
@@ -93,6 +93,7 @@ cdef struct State:
     double* stretch         # tangents: sum of ln R_ii^2, upwards and then downwards
     double* idle            # the same, of no use
     double* cross           # d x c: A^T d
+    double* share           # d x c: of the columns of h in W^T d
     double* sums            # b x 5
     double* per_step        # b
     int* small              # b
@@ -137,7 +138,7 @@ cdef inline void add_up(const Asked* asked, State* at, const double* r, int dime
 
 
 cdef inline double log_gap(const Asked* asked, State* at, const double* r, const double* values,
-                           int dimensions, int a, int b) noexcept nogil:
+                           int dimensions, const double* squares, int a, int b) noexcept nogil:
     """ln(1 - cosine) of two inputs; VP_NEVER where it is 0, inf where one has no direction.
 
     Accurate relative to 1 - c where one is the other plus differences: then only the part of the
@@ -146,9 +147,8 @@ cdef inline double log_gap(const Asked* asked, State* at, const double* r, const
     cdef const double* x = values + a * dimensions
     cdef const double* y = values + b * dimensions
     cdef double* delta = at.room
-    cdef double xx = lanes.vp_short_dot(x, x, dimensions), yy = lanes.vp_short_dot(y, y, dimensions)
-    cdef double top = lanes.VP_NEVER
-    cdef double xy, lengths, ss, along, ee, part, factor
+    cdef double xx = squares[a], yy = squares[b], top = lanes.VP_NEVER
+    cdef double xy, lengths, ss, along, ee, factor, other
     cdef int up[2]
     cdef int i, j
     if xx == 0.0 or yy == 0.0:
@@ -157,12 +157,11 @@ cdef inline double log_gap(const Asked* asked, State* at, const double* r, const
     lengths = sqrt(xx) * sqrt(yy)
     if xy <= 0.9 * lengths:
         return lanes.vp_log_or_never(1.0 - xy / lengths)
-    if at.root[a] != at.root[b]:
-        ee = 0.0
+    if xy <= 0.999 * lengths or at.root[a] != at.root[b]:
+        factor, other = 1.0 / sqrt(xx), 1.0 / sqrt(yy)
         for i in range(dimensions):
-            part = x[i] / sqrt(xx) - y[i] / sqrt(yy)
-            ee += part * part
-        return lanes.vp_log_or_never(0.5 * ee)
+            delta[i] = factor * x[i] - other * y[i]
+        return lanes.vp_log_or_never(0.5 * lanes.vp_short_dot(delta, delta, dimensions))
     # the largest difference on the way from one to the other, over the tree
     up[0], up[1] = a, b
     while up[0] != up[1]:
@@ -182,13 +181,10 @@ cdef inline double log_gap(const Asked* asked, State* at, const double* r, const
             delta[j] += factor * r[up[i] * dimensions + j]
         up[i] = asked.parent[up[i]]
     ss = xx + 2.0 * xy + yy
-    along = 0.0
+    along = lanes.vp_short_dot(delta, x, dimensions) + lanes.vp_short_dot(delta, y, dimensions)
     for i in range(dimensions):
-        along += delta[i] * (x[i] + y[i])
-    ee = 0.0
-    for i in range(dimensions):
-        part = delta[i] - along / ss * (x[i] + y[i])
-        ee += part * part
+        delta[i] -= along / ss * (x[i] + y[i])
+    ee = lanes.vp_short_dot(delta, delta, dimensions)
     # |x| + |y| is longer than |x + y|: by (1 - c) itself
     factor = power(2.0 * top) * along * along / (ss * (sqrt(xx) + sqrt(yy)) ** 2)
     return 2.0 * top + lanes.vp_log_or_never(ee / (2.0 * lengths * (1.0 - factor)))
@@ -198,7 +194,11 @@ cdef inline void write_gaps(const Asked* asked, State* at, const double* r, cons
                             int dimensions, double[:, :, :] gaps, Py_ssize_t row,
                             Py_ssize_t layer) noexcept nogil:
     cdef int a, b, pair = 0
+    cdef double* squares = at.room + dimensions
+    for a in range(asked.inputs):
+        squares[a] = lanes.vp_short_dot(values + a * dimensions, values + a * dimensions,
+                                        dimensions)
     for a in range(asked.inputs):
         for b in range(a + 1, asked.inputs):
-            gaps[row, pair, layer] = log_gap(asked, at, r, values, dimensions, a, b)
+            gaps[row, pair, layer] = log_gap(asked, at, r, values, dimensions, squares, a, b)
             pair += 1

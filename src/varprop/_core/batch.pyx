@@ -13,9 +13,11 @@ from varprop._core.activate cimport PER_INPUT, Pass, activate, find_norms, find_
 from varprop._core.batch cimport (
     LOST, NO_NORM, UNCOUNTED, Asked, State, find_units, law_size, write_gaps,
 )
-from varprop._core.columns cimport Frame, Hand, Team, column, draw_frame, orthogonalise
+from varprop._core.columns cimport (
+    Frame, Hand, Team, basis_by, column, draw_frame, orthogonalise, triangle,
+)
 from varprop._core.compose cimport compose
-from varprop._core.drawn cimport ROWS, is_drawn, multiply_up
+from varprop._core.drawn cimport multiply_up, rows_room
 from varprop._core.descend cimport descend, input_of, rescale, through_norm
 from varprop._core.form cimport climb, draw_weights, form
 from varprop._core.layer cimport (
@@ -102,7 +104,7 @@ cdef int load(const Asked* asked, Py_ssize_t segment, State* at, const double* t
     if segment > 0:
         at.z.at = at.marks + (segment - 1) * size
     for layer in range(first, min(first + asked.step, asked.depth)):
-        if is_drawn(asked, layer):
+        if asked.dense:
             if layer > 0:
                 recall(asked, at, trace + (layer - 1) * trace_size(asked), False)
                 prepare(asked, layer - 1, at, team)
@@ -117,7 +119,7 @@ cdef int load(const Asked* asked, Py_ssize_t segment, State* at, const double* t
         compose(asked, layer, at)
         at.before = at.z
         at.z.at = at.segment + (layer - first) * size
-        if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, team):
+        if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, at.a, team):
             return lanes.VP_CALLBACK
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
               team)
@@ -146,7 +148,7 @@ cdef int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* 
         recall(asked, at, row, False)
     else:
         compose(asked, layer, at)
-        if form(asked, layer, at, team):
+        if form(asked, layer, at, at.a, team):
             return lanes.VP_CALLBACK
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
               team)
@@ -217,6 +219,7 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
     cdef int status, j, c = asked.columns
     cdef int64_t units
     cdef Py_ssize_t layer
+    cdef Frame a
     cdef Pass here
     if start(asked, at, team):
         return lanes.VP_CALLBACK
@@ -226,9 +229,10 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
             return lanes.VP_CALLBACK
         stopped_at[0] = layer + 1
         units = asked.widths[layer + 1]
-        if is_drawn(asked, layer):
+        if asked.dense:
             multiply_up(asked, layer, at, at.h, at.a, c, team)
-        orthogonalise(at.h, c, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
+        if not triangle(at.h, c, asked.widths[layer], at.r_h, at.room, team):
+            orthogonalise(at.h, c, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
         if trace != NULL:
             remember(asked, at, trace + layer * trace_size(asked), True)
         compose(asked, layer, at)
@@ -238,7 +242,8 @@ cdef int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
         write_gaps(asked, at, at.column_law, at.law, law_size(asked), kernel_gaps, row, layer)
         if asked.keeps:
             keep(asked, layer, at)
-        if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, team):
+        a = at.a if asked.dense else at.z
+        if draw_weights(asked, layer, at, a, team) or form(asked, layer, at, a, team):
             return lanes.VP_CALLBACK
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, units, at.stretch, team)
         for j in range(asked.tangents):
@@ -351,7 +356,9 @@ cdef int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row, const 
         status = activate(asked, layer - 1, at, True, team)
         if status:
             return status
-        if not is_drawn(asked, layer):
+        if not asked.dense and not basis_by(
+                at.h, asked.columns, asked.widths[layer], trace + layer * trace_size(asked),
+                at.inverse, at.room, team):
             orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room,
                           0.0, team)
         status = descend(asked, layer, at, team)
@@ -428,6 +435,7 @@ cdef int64_t lay_out(const Asked* asked, State* at, int64_t stride, bint wide,
     at.stretch = take(&room, asked.tangents)
     at.idle = take(&room, asked.tangents)
     at.cross = take(&room, c * d)
+    at.share = take(&room, c * d)
     at.sums = take(&room, PER_INPUT * b)
     at.per_step = take(&room, b)
     at.room = take(&room, 4 * (c + d) + 1)
@@ -449,7 +457,7 @@ cdef int64_t equip(const Asked* asked, Hand* hand, int capacity, int64_t widest,
     hand.one.capacity = capacity
     hand.one.words = <uint64_t*> take(&room, max(pitch, <int64_t> TILE_WORDS))
     if asked.dense:
-        hand.weights = <float*> take(&room, ROWS * widest // 2)
+        hand.weights = take(&room, rows_room(widest))
     hand.one.scaled = take(&room, pitch)
     hand.normal = take(&room, pitch)
     hand.mask = take(&room, pitch)
@@ -524,7 +532,7 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     for layer in range(len(widths)):
         stride = max(stride, (widths[layer] + 15) // 16 * 16)
     most = (stride + BLOCK - 1) // BLOCK * max(
-        max(asked.columns, asked.gradients), PER_INPUT * asked.inputs)
+        4 * max(asked.columns, asked.gradients), PER_INPUT * asked.inputs)
     widest = padded_to(stride, lanes.VP_GROUP_SINGLE)
     if stride % 512 == 0:
         stride += 16  # lest columns compete for the same cache sets

@@ -44,16 +44,26 @@
             ROWS(1);                                                                               \
     } while (0)
 
+/* Units of some columns that stay in the first-level cache */
+#define VP_SPAN 256
+
+/* lanes of x_j . y_k, in lanes[k][j], += those of n more units, a multiple of VP_SUM_LANES */
 VP_TILE vp_dots_tile(const double *restrict x, int64_t stride, const int count,
                      const double *restrict y, int64_t y_stride, const int many, int n,
-                     double *restrict out, int64_t pitch)
+                     double (*restrict lanes)[4][VP_SUM_LANES])
 {
-    double lanes[4][4][VP_SUM_LANES];
     int step = VP_PARTS; /* lanes that are summed on one way through the columns */
     while (step > 1 && step * count * many > VP_SUMS_AT_ONCE)
         step /= 2;
     for (int from = 0; from < VP_PARTS; from += step) {
-        vp_doubles sum[4][4][VP_PARTS] = {{{{0}}}};
+        vp_doubles sum[4][4][VP_PARTS];
+#pragma GCC unroll 4
+        for (int k = 0; k < many; k++)
+#pragma GCC unroll 4
+            for (int j = 0; j < count; j++)
+#pragma GCC unroll 8
+                for (int part = 0; part < step; part++)
+                    sum[k][j][part] = vp_load(lanes[k][j] + (from + part) * VP_PER_REGISTER);
         for (int i = from * VP_PER_REGISTER; i < n; i += VP_SUM_LANES) {
 #pragma GCC unroll 8
             for (int part = 0; part < step; part++) {
@@ -80,24 +90,36 @@ VP_TILE vp_dots_tile(const double *restrict x, int64_t stride, const int count,
                     memcpy(lanes[k][j] + (from + part) * VP_PER_REGISTER, &sum[k][j][part],
                            sizeof(vp_doubles));
     }
-    for (int k = 0; k < many; k++)
-        for (int j = 0; j < count; j++)
-            out[k * pitch + j] = vp_fold(lanes[k][j]);
 }
 
 /* out[k * count + j] = x_j . y_k; n is a multiple of VP_SUM_LANES */
 static void vp_dots(const double *restrict x, int64_t stride, int count, const double *restrict y,
                     int64_t y_stride, int many, int n, double *restrict out)
 {
+    double lanes[4][4][VP_SUM_LANES];
+    for (int first = 0; first < many; first += 4) {
+        const int rows_left = many - first < 4 ? many - first : 4;
+        for (int left = 0; left < count; left += 4) {
+            const int width = count - left < 4 ? count - left : 4;
+            for (int k = 0; k < rows_left; k++)
+                memset(lanes[k], 0, width * sizeof lanes[k][0]);
+            for (int i = 0; i < n; i += VP_SPAN) {
+                const int span = n - i < VP_SPAN ? n - i : VP_SPAN;
 #define VP_DOTS(columns)                                                                           \
-    vp_dots_tile(x + j * stride, stride, columns, y + k * y_stride, y_stride, rows, n,             \
-                 out + k * count + j, count)
+    vp_dots_tile(x + (left + j) * stride + i, stride, columns,                                     \
+                 y + (first + k) * y_stride + i, y_stride, rows, span, lanes + k)
 #define VP_DOTS_ROWS(number)                                                                       \
     do {                                                                                           \
         enum { rows = number };                                                                    \
-        VP_BY_FOURS(count, VP_DOTS);                                                               \
+        VP_BY_FOURS(width, VP_DOTS);                                                               \
     } while (0)
-    VP_ABREASTS(many, VP_DOTS_ROWS);
+                VP_ABREASTS(rows_left, VP_DOTS_ROWS);
+            }
+            for (int k = 0; k < rows_left; k++)
+                for (int j = 0; j < width; j++)
+                    out[(first + k) * count + left + j] = vp_fold(lanes[k][j]);
+        }
+    }
 }
 
 VP_TILE vp_add_tile(double *restrict y, int64_t y_stride, const int many,
@@ -174,6 +196,27 @@ static double vp_add_and_square(double *restrict y, const double *restrict x, in
     return square;
 }
 
+/* u_i <- u_i by_i for any n, and returns u . u */
+static double vp_multiply_and_square(double *restrict u, const double *restrict by, int n)
+{
+    double lanes[VP_SUM_LANES];
+    vp_doubles sum[VP_PARTS] = {{0}};
+    int i = 0;
+    for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES)
+        for (int part = 0; part < VP_PARTS; part++) {
+            const int unit = i + part * VP_PER_REGISTER;
+            const vp_doubles product = vp_load(u + unit) * vp_load(by + unit);
+            memcpy(u + unit, &product, sizeof product);
+            sum[part] += product * product;
+        }
+    memcpy(lanes, sum, sizeof lanes);
+    for (int lane = 0; i < n; i++, lane++) {
+        u[i] *= by[i];
+        lanes[lane] += u[i] * u[i];
+    }
+    return vp_fold(lanes);
+}
+
 /* x . y for any n, lane i mod VP_SUM_LANES as above */
 static double vp_short_dot(const double *restrict x, const double *restrict y, int n)
 {
@@ -184,7 +227,9 @@ static double vp_short_dot(const double *restrict x, const double *restrict y, i
             lanes[lane] += x[i + lane] * y[i + lane];
     for (int lane = 0; i < n; i++, lane++)
         lanes[lane] += x[i] * y[i];
-    return vp_fold(lanes);
+    if (n > 2)
+        return vp_fold(lanes);
+    return lanes[0] + lanes[1]; /* as it folds, without the zeros */
 }
 
 static double vp_sum(const double *x, int n)

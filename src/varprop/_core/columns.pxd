@@ -30,7 +30,7 @@ cdef struct Hand:
     double** h_of
     double* normal
     double* mask
-    float* weights          # some rows of drawn ones
+    double* weights         # some rows of drawn ones
     lanes.vp_stream* masks
     lanes.vp_sums* sums
     lanes.vp_tally* tally   # NULL: no histogram
@@ -135,6 +135,18 @@ cdef inline void dots(Frame x, int count, double* y, int64_t n, Team* team,
         total(n, team, count, out)
 
 
+cdef inline void products(Frame x, int count, Frame y, int many, int64_t n, Team* team,
+                          double* out) noexcept nogil:
+    """out[k * count + j] = x_j . y_k"""
+    cdef Product of
+    cdef int first
+    for first in range(0, many, 4):
+        of = product(x, count, columns_from(y, first), min(4, many - first), NULL)
+        if count > 0:
+            each_block(dots_task, &of, n, team, count * of.many)
+            total(n, team, count * of.many, out + first * count)
+
+
 cdef inline int add_task(void* what, int64_t block, int units, Hand* hand,
                          double* part) noexcept nogil:
     cdef Product* of = <Product*> what
@@ -148,6 +160,14 @@ cdef inline void add_columns(double* y, Frame x, int count, double* factor, int6
                              Team* team) noexcept nogil:
     """y += sum of factor_j x_j"""
     cdef Product of = product(x, count, one_column(y), 1, factor)
+    if count > 0:
+        each_block(add_task, &of, n, team, 0)
+
+
+cdef inline void add_products(Frame y, int many, Frame x, int count, double* factor, int64_t n,
+                              Team* team) noexcept nogil:
+    """y_k += sum of factor[k * count + j] x_j"""
+    cdef Product of = product(x, count, y, many, factor)
     if count > 0:
         each_block(add_task, &of, n, team, 0)
 
@@ -226,6 +246,57 @@ cdef inline void clear_panel(Frame x, int known, int many, int count, int64_t n,
             factors_of(first, of.count, inverse, room + k * of.count, r + (known + k) * count)
         each_block(add_task, &of, n, team, 0)
         first += share
+
+
+cdef inline bint stands_out(double left, double square) noexcept nogil:
+    """Whether what is left of a column without those before it keeps its digits (all but 3)."""
+    return left > 1e-3 * square
+
+
+cdef inline bint triangle(Frame x, int count, int64_t n, double* r, double* room,
+                          Team* team) noexcept nogil:
+    """R of x = Q R from products alone (Cholesky): one pass, and x stays as it is.
+
+    False where a column lies so much along those before it that digits would be lost; then
+    `orthogonalise` has them.
+    """
+    cdef Product of
+    cdef double* to
+    cdef double left
+    cdef int panel, many, k, j, i
+    memset(r, 0, count * count * sizeof(double))
+    for panel in range(0, count, 4):
+        many = min(4, count - panel)
+        of = product(x, panel + many, columns_from(x, panel), many, NULL)
+        each_block(dots_task, &of, n, team, of.count * many)
+        total(n, team, of.count * many, room)
+        for k in range(many):
+            j = panel + k
+            to = r + j * count
+            for i in range(j):
+                to[i] = (room[k * of.count + i]
+                         - lanes.vp_short_dot(r + i * count, to, i)) / r[i * count + i]
+            left = room[k * of.count + j] - lanes.vp_short_dot(to, to, j)
+            if not stands_out(left, room[k * of.count + j]):
+                return False
+            to[j] = sqrt(left)
+    return True
+
+
+cdef inline bint basis_by(Frame x, int count, int64_t n, const double* r, double* inverse,
+                          double* room, Team* team) noexcept nogil:
+    """x = Q R in place as `orthogonalise` leaves it, R being known; False where it loses digits."""
+    cdef int j, i
+    for j in range(count):
+        if not stands_out(r[j * count + j] ** 2,
+                          lanes.vp_short_dot(r + j * count, r + j * count, j + 1)):
+            return False
+    for j in range(count):
+        inverse[j] = 1.0 / r[j * count + j]
+        for i in range(j):
+            room[i] = -r[j * count + i] * inverse[i]
+        add_columns(column(x, j), x, j, room, n, team)
+    return True
 
 
 cdef inline void squares_of(Frame x, int count, int64_t n, Team* team, double* out) noexcept nogil:

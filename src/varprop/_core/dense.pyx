@@ -9,9 +9,12 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
+from varprop._core.columns cimport Frame, columns_from, one_column
+from varprop._core.haar cimport TURNS, multiply_haar
 from varprop._core.layer cimport (
     BLOCK, MEAN, Plan, TailSum, Totals, Work, add_tail, add_totals, evaluate, finish_tail,
-    fold_sums, interrupted, is_lost, log_h, open_works, settle, write_row, write_silent_row,
+    fold_sums, interrupted, is_haar, is_lost, log_h, open_works, settle, write_row,
+    write_silent_row,
 )
 from varprop._core.plan cimport PlanHolder
 from varprop._core.tiles cimport TILE, TILE_WORDS, draw_tile, padded_to, rows_a_stream
@@ -40,6 +43,21 @@ cdef void multiply_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64
             lanes.vp_add_products(sums, weights, h + column, n)
             column += n
         z[row] = lanes.vp_fold(sums)
+
+
+cdef void multiply(const Plan* plan, Py_ssize_t layer, int64_t trial, double* h, double* z,
+                   Work* work, Frame room, int threads) noexcept nogil:
+    """z = W h, W of unit variance; `room` is for an orthogonal one, which one thread turns."""
+    cdef int64_t height = rows_a_stream(plan.widths[layer]), group
+    cdef int64_t groups = (plan.widths[layer + 1] + height - 1) // height
+    if is_haar(plan, layer):
+        multiply_haar(plan, layer, trial, one_column(h), one_column(z), 1, False, work.words, room)
+    elif threads == 1:
+        for group in range(groups):
+            multiply_rows(plan, layer, trial, group, h, z)
+    else:
+        for group in prange(groups, num_threads=threads, schedule="static"):
+            multiply_rows(plan, layer, trial, group, h, z)
 
 
 cdef void mix_in_biases(const Plan* plan, Py_ssize_t layer, int64_t trial, double weights,
@@ -110,32 +128,26 @@ cdef double rescue(const Plan* plan, int64_t units, const double* z, double log_
 
 
 cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h, double* z,
-                   double* log_a, int64_t* died, double[:, :, :] rows, Work* work,
+                   double* log_a, int64_t* died, double[:, :, :] rows, Work* work, Frame room,
                    int threads) noexcept nogil:
     """One layer of one trial. h holds activations of mean square 1 and receives the next ones."""
     cdef int64_t trial = plan.first_trial + row
     cdef int64_t units = plan.widths[layer + 1], fan_in = plan.widths[layer], i
-    cdef int64_t height = rows_a_stream(fan_in), group
+    cdef int status
     cdef int64_t padded = padded_to(units, lanes.VP_GROUP_SINGLE)
     cdef double log_weights = log_a[0] + plan.log_gain[layer], mean = 0.0, root
     cdef double log_k = lanes.vp_log_add(log_weights, plan.log_bias[layer])
     cdef lanes.vp_regime regime
     cdef Totals totals
     if log_k == lanes.VP_NEVER:
-        group = write_silent_row(plan, rows, row, layer, log_a)
+        status = write_silent_row(plan, rows, row, layer, log_a)
         for i in range(padded):
             h[i] = rows[MEAN, row, layer] if i < units else 0.0
-        return <int> group
+        return status
     regime = lanes.vp_choose_regime(&plan.act, log_k)
     if regime.status != lanes.VP_OK:
         return regime.status
-    if threads == 1:
-        for group in range((units + height - 1) // height):
-            multiply_rows(plan, layer, trial, group, h, z)
-    else:
-        for group in prange((units + height - 1) // height, num_threads=threads,
-                            schedule="static"):
-            multiply_rows(plan, layer, trial, group, h, z)
+    multiply(plan, layer, trial, h, z, work, room, threads)
     if plan.stop:
         return lanes.VP_CALLBACK
     mix_in_biases(plan, layer, trial,
@@ -162,12 +174,12 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
 
 cdef void run_trial(const Plan* plan, Py_ssize_t first_layer, Py_ssize_t last_layer,
                     Py_ssize_t row, double* h, double* z, int64_t stride, double* log_a,
-                    int64_t* died, double[:, :, :] rows, Work* work, int threads, int* status,
-                    int64_t* stopped_at) noexcept nogil:
+                    int64_t* died, double[:, :, :] rows, Work* work, Frame room, int threads,
+                    int* status, int64_t* stopped_at) noexcept nogil:
     cdef Py_ssize_t layer
     for layer in range(first_layer, last_layer):
         status[0] = run_layer(plan, layer, row, h, z + layer * stride, log_a, died, rows, work,
-                              threads)
+                              room, threads)
         if status[0] != lanes.VP_OK:
             stopped_at[0] = layer + 1
             return
@@ -186,7 +198,11 @@ def forward(PlanHolder holder, double[:, :, :] rows, int64_t[::1] died, double[:
     cdef Py_ssize_t trials = log_a.shape[0], row
     cdef int64_t room = h.shape[1], stride = room if kept.shape[1] else 0
     cdef Work* works = open_works(plan, threads)
-    cdef double* z = <double*> malloc((1 if wide else threads) * room * sizeof(double))
+    cdef int workers = 1 if wide else threads
+    # z where it is not kept, and behind all of them the reflections of an orthogonal matrix
+    cdef double* z = <double*> malloc((1 + TURNS) * workers * room * sizeof(double))
+    cdef Frame spare
+    spare.at, spare.stride = z + workers * room, room
     if works == NULL or z == NULL:
         free(works)
         free(z)
@@ -196,12 +212,13 @@ def forward(PlanHolder holder, double[:, :, :] rows, int64_t[::1] died, double[:
             for row in range(trials):
                 run_trial(plan, first_layer, last_layer, row, &h[row, 0],
                           &kept[row, 0, 0] if stride else z, stride, &log_a[row], &died[row],
-                          rows, works, threads, &status[row], &stopped_at[row])
+                          rows, works, spare, threads, &status[row], &stopped_at[row])
         else:
             for row in prange(trials, num_threads=threads, schedule="dynamic"):
                 run_trial(plan, first_layer, last_layer, row, &h[row, 0],
                           &kept[row, 0, 0] if stride else z + threadid() * room, stride,
-                          &log_a[row], &died[row], rows, works + threadid(), 1, &status[row],
+                          &log_a[row], &died[row], rows, works + threadid(),
+                          columns_from(spare, threadid() * TURNS), 1, &status[row],
                           &stopped_at[row])
     free(works)
     free(z)

@@ -9,9 +9,11 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from varprop._core cimport lanes
+from varprop._core.columns cimport Frame, one_column
+from varprop._core.haar cimport TURNS, multiply_haar
 from varprop._core.layer cimport (
-    BLOCK, LOG_G, LOG_K, Plan, TailSum, Work, add_tail, evaluate, finish_tail, interrupted, is_lost,
-    log_slope, log_slope_unit, open_works, regime_of,
+    BLOCK, LOG_G, LOG_K, Plan, TailSum, Work, add_tail, evaluate, finish_tail, interrupted, is_haar,
+    is_lost, log_slope, log_slope_unit, open_works, regime_of,
 )
 from varprop._core.plan cimport PlanHolder
 from varprop._core.tiles cimport TILE, TILE_WORDS, draw_tile, padded_to, rows_a_stream
@@ -44,10 +46,16 @@ cdef void add_rows(const Plan* plan, Py_ssize_t layer, int64_t trial, int64_t pa
                 column += n
 
 
-cdef void multiply(const Plan* plan, Py_ssize_t layer, int64_t trial, const double* delta,
-                   double* u, double* parts, int64_t room, int threads) noexcept nogil:
-    """u = W^T delta; parts is room for one sum a thread, or for all of them."""
+cdef void multiply(const Plan* plan, Py_ssize_t layer, int64_t trial, double* delta, double* u,
+                   double* parts, int64_t room, Work* work, int threads) noexcept nogil:
+    """u = W^T delta; parts is room for one sum a thread, or for all, or for TURNS reflections."""
     cdef int64_t columns = plan.widths[layer], part, i
+    cdef Frame spare
+    if is_haar(plan, layer):
+        spare.at, spare.stride = parts, room
+        multiply_haar(plan, layer, trial, one_column(delta), one_column(u), 1, True, work.words,
+                      spare)
+        return
     memset(u, 0, columns * sizeof(double))
     if threads > 1:
         for part in prange(PARTS, num_threads=threads, schedule="static"):
@@ -139,7 +147,7 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, const dou
     if log_g == lanes.VP_NEVER:
         rows[LOG_G, row, layer] = log_g
         return lanes.VP_OK
-    multiply(plan, layer + 1, trial, delta, u, parts, room, threads)
+    multiply(plan, layer + 1, trial, delta, u, parts, room, work, threads)
     if plan.stop:
         return lanes.VP_CALLBACK
     regime = regime_of(plan, log_k)
@@ -190,7 +198,7 @@ def backward(PlanHolder holder, double[:, :, :] rows, double[:, ::1] delta,
     cdef Py_ssize_t trials = delta.shape[0], row
     cdef int64_t room = delta.shape[1]
     cdef Work* works = open_works(plan, threads)
-    cdef int64_t vectors = 1 + PARTS if wide else 2 * threads
+    cdef int64_t vectors = 1 + PARTS if wide else (1 + TURNS) * threads
     cdef double* vector = <double*> malloc(vectors * room * sizeof(double))
     if works == NULL or vector == NULL:
         free(works)
@@ -204,7 +212,7 @@ def backward(PlanHolder holder, double[:, :, :] rows, double[:, ::1] delta,
         else:
             for row in prange(trials, num_threads=threads, schedule="dynamic"):
                 run_trial(plan, first_layer, last_layer, row, &kept[row, 0, 0], &delta[row, 0],
-                          vector + 2 * threadid() * room, room, rows, works + threadid(), 1,
-                          &status[row], &stopped_at[row])
+                          vector + (1 + TURNS) * threadid() * room, room, rows,
+                          works + threadid(), 1, &status[row], &stopped_at[row])
     free(works)
     free(vector)

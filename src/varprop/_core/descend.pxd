@@ -8,11 +8,11 @@ from varprop._core cimport lanes
 from varprop._core.activate cimport Pass, log_slope_of, truly_zero
 from varprop._core.batch cimport LAYER_NORM, LOST, NO_NORM, Asked, State, power
 from varprop._core.columns cimport (
-    Frame, Hand, Team, add_columns, column, dots, draw_frame, each_block, mean_of, orthogonalise,
-    scale,
+    Frame, Hand, Team, add_columns, add_products, column, dots, draw_frame, each_block, mean_of,
+    one_column, orthogonalise, products, scale, total, triangle,
 )
 from varprop._core.compose cimport half_log_sum
-from varprop._core.drawn cimport is_drawn, multiply_down
+from varprop._core.drawn cimport multiply_down
 from varprop._core.layer cimport BLOCK, Plan, is_haar, is_lost
 
 
@@ -41,64 +41,71 @@ cdef inline void clear_beyond(Frame x, int count, int64_t n, int64_t end) noexce
             column(x, j)[i] = 0.0
 
 
+cdef inline void turn_to(const Asked* asked, State* at, int64_t n, bint revealed,
+                         Team* team) noexcept nogil:
+    """u without what lies along h, but, if so wished, with what the way up has revealed there."""
+    cdef int c = asked.columns, j, i
+    products(at.h, c, at.u, asked.gradients, n, team, at.share)
+    for j in range(asked.gradients):
+        for i in range(c):
+            at.share[j * c + i] *= -at.inverse[i] * at.inverse[i]
+            if revealed:
+                at.share[j * c + i] += at.inverse[i] * at.cross[j * c + i]
+    add_products(at.u, asked.gradients, at.h, c, at.share, n, team)
+
+
 cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
                           Team* team) noexcept nogil:
     """u = W^T d / (sigma_w / sqrt(fan_in)) for the weights of `layer`, h being its input's basis.
 
-    d is left as it was, to rounding.
+    d is left as it was, to rounding, where a skip connection needs it.
     """
     cdef const Plan* plan = asked.plans[layer]
     cdef int c = asked.columns, d = asked.gradients, j, i
     cdef int64_t above = asked.widths[layer + 1], below = asked.widths[layer], n = below
-    cdef double* coefficient = at.room + c + d
-    if is_drawn(asked, layer):
+    cdef bint haar = is_haar(plan, layer), whole = True
+    if asked.dense:
         multiply_down(asked, layer, at, at.d, at.u, d, team)
         return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
+    products(at.above, c, at.d, d, above, team, at.cross)
     for j in range(d):
-        dots(at.above, c, column(at.d, j), above, team, at.cross + j * c)
         for i in range(c):
             if at.inverse[i] == 0.0:
                 at.cross[j * c + i] = 0.0  # no input points there: this column of A shows nothing
-    if is_haar(plan, layer):
+    if haar:
         # the rest of the rotation is uniform among those that map what is left to what is left
         n = max(above, below)
         clear_beyond(at.d, d, above, n)
         clear_beyond(at.h, c, below, n)
-        for j in range(d):
-            for i in range(c):
-                coefficient[i] = -at.cross[j * c + i]
-            add_columns(column(at.d, j), at.above, c, coefficient, n, team)
+        for i in range(c * d):
+            at.share[i] = -at.cross[i]
+        add_products(at.d, d, at.above, c, at.share, n, team)
     # gradients have mean square 1: beside that, what is left of a revealed one is rounding
-    orthogonalise(at.d, d, n if is_haar(plan, layer) else above, at.r_d, at.inverse_d, at.room,
-                  <double> above if is_haar(plan, layer) else 0.0, team)
+    if haar or not triangle(at.d, d, above, at.r_d, at.room, team):
+        orthogonalise(at.d, d, n if haar else above, at.r_d, at.inverse_d, at.room,
+                      <double> above if haar else 0.0, team)
+        whole = False
     if draw_frame(plan, layer, at.trial, lanes.VP_COTANGENT, at.u, 0, d, n, False, team):
         return lanes.VP_CALLBACK
-    if is_haar(plan, layer):
+    if haar:
         for j in range(d):
             if at.inverse_d[j] == 0.0:
                 scale(column(at.u, j), 0.0, n, team)  # leave the dimensions to the others
-            dots(at.h, c, column(at.u, j), n, team, at.room)
-            for i in range(c):
-                coefficient[i] = -at.inverse[i] * at.inverse[i] * at.room[i]
-            add_columns(column(at.u, j), at.h, c, coefficient, n, team)
+        turn_to(asked, at, n, False, team)
         orthogonalise(at.u, d, n, at.r_u, at.inverse_u, at.room, 1.0, team)
         for j in range(d):
             scale(column(at.u, j), at.inverse_u[j], n, team)
     mix_in_place(at.u, d, at.r_d, n, at.room, True, team)
-    for j in range(d):
-        dots(at.h, c, column(at.u, j), n, team, at.room)
-        for i in range(c):
-            coefficient[i] = at.inverse[i] * (at.cross[j * c + i]
-                                              - at.inverse[i] * at.room[i])
-        add_columns(column(at.u, j), at.h, c, coefficient, n, team)
-    for j in range(d):
-        for i in range(d):
-            at.r_d[j * d + i] *= at.inverse_d[i]
-    mix_in_place(at.d, d, at.r_d, n if is_haar(plan, layer) else above, at.room, False, team)
-    if is_haar(plan, layer):
+    turn_to(asked, at, n, True, team)
+    if haar:
         clear_beyond(at.u, d, below, n)
+    if asked.residual and not whole:
         for j in range(d):
-            add_columns(column(at.d, j), at.above, c, at.cross + j * c, n, team)
+            for i in range(d):
+                at.r_d[j * d + i] *= at.inverse_d[i]
+        mix_in_place(at.d, d, at.r_d, n if haar else above, at.room, False, team)
+        if haar:
+            add_products(at.d, d, at.above, c, at.cross, n, team)
     return lanes.VP_OK
 
 
@@ -113,10 +120,7 @@ cdef struct Step:
 cdef inline int multiply_task(void* what, int64_t block, int units, Hand* hand,
                               double* part) noexcept nogil:
     cdef Step* of = <Step*> what
-    cdef int64_t start = block * BLOCK
-    cdef int i
-    for i in range(units):
-        of.u[start + i] *= of.by[start + i]
+    part[0] = lanes.vp_multiply_and_square(of.u + block * BLOCK, of.by + block * BLOCK, units)
     return 0
 
 
@@ -164,12 +168,9 @@ cdef inline void through_norm(const Asked* asked, State* at, double* u, double* 
     log[0] -= at.log_spread[b]
 
 
-cdef inline int rescale(double* u, double* log, int64_t n, Team* team) noexcept nogil:
-    """To mean square 1, the rest into the logarithm of the unit."""
-    cdef Frame frame
-    cdef double square
-    frame.at, frame.stride = u, 0
-    dots(frame, 1, u, n, team, &square)
+cdef inline int rescale_from(double square, double* u, double* log, int64_t n,
+                             Team* team) noexcept nogil:
+    """To mean square 1, u . u being known; the rest into the logarithm of the unit."""
     if not square <= 1.7e308:
         return lanes.VP_RANGE
     if square == 0.0:
@@ -181,18 +182,23 @@ cdef inline int rescale(double* u, double* log, int64_t n, Team* team) noexcept 
     return lanes.VP_OK if log[0] <= lanes.VP_LARGEST else lanes.VP_OVERFLOW
 
 
+cdef inline int rescale(double* u, double* log, int64_t n, Team* team) noexcept nogil:
+    """The same where it is not."""
+    cdef double square
+    dots(one_column(u), 1, u, n, team, &square)
+    return rescale_from(square, u, log, n, team)
+
+
 cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, double* u,
                                double* log, int b, int64_t n, Team* team) noexcept nogil:
     """A gradient with respect to h becomes one with respect to z, both of `layer`."""
     cdef const Plan* plan = asked.plans[layer]
     cdef double log_k = 2.0 * at.log_z[at.root[b]], square
-    cdef Frame frame
     cdef Step of
     cdef Pass here
     of.u, of.by = u, column(at.slope, b)
-    each_block(multiply_task, &of, n, team, 0)
-    frame.at, frame.stride = u, 0
-    dots(frame, 1, u, n, team, &square)
+    each_block(multiply_task, &of, n, team, 1)
+    total(n, team, 1, &square)
     here.asked, here.layer = asked, layer
     here.at, here.plan, here.units = at, plan, n
     here.normalise = asked.norm != NO_NORM and not asked.post
@@ -202,8 +208,10 @@ cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, 
     if here.normalise:
         through_norm(asked, at, u, log, b, n, team)
         log_k = 0.0 if log_k != lanes.VP_NEVER else log_k
+        log[0] += log_slope_of(plan, log_k)
+        return rescale(u, log, n, team)
     log[0] += log_slope_of(plan, log_k)
-    return rescale(u, log, n, team)
+    return rescale_from(square, u, log, n, team)
 
 
 cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
@@ -218,7 +226,7 @@ cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
     cdef int j, status
     cdef Frame swapped
     cdef Step of
-    if is_haar(plan, layer):
+    if is_haar(plan, layer) and not asked.dense:
         unit += 0.5 * lanes.vp_log(<double> max(n, asked.widths[layer + 1]))
     if transpose(asked, layer, at, team):
         return lanes.VP_CALLBACK

@@ -3,74 +3,66 @@
 #define VP_DRAWN_H
 #include "tally.h"
 
-/* out[r * stride_out + j] = w_r . x_j for ROWS rows and COLUMNS columns, 16 lanes each */
-#define VP_DEFINE_PRODUCTS(name, ROWS, COLUMNS)                                                    \
-    static void name(const float *restrict w, int64_t pitch, const double *restrict x,             \
-                     int64_t stride, int64_t n, double *restrict out, int64_t stride_out)          \
-    {                                                                                              \
-        vp_doubles sum[ROWS][COLUMNS][VP_PARTS] = {{{{0}}}};                                       \
-        for (int64_t i = 0; i < n; i += VP_SUM_LANES) {                                            \
-            for (int part = 0; part < VP_PARTS; part++) {                                          \
-                const int64_t at = i + part * VP_PER_REGISTER;                                     \
-                vp_doubles row[ROWS];                                                              \
-                for (int r = 0; r < ROWS; r++) {                                                   \
-                    vp_floats narrow;                                                              \
-                    memcpy(&narrow, w + r * pitch + at, sizeof narrow);                            \
-                    row[r] = __builtin_convertvector(narrow, vp_doubles);                          \
-                }                                                                                  \
-                for (int j = 0; j < COLUMNS; j++) {                                                \
-                    const vp_doubles value = vp_load(x + j * stride + at);                         \
-                    for (int r = 0; r < ROWS; r++)                                                 \
-                        sum[r][j][part] += row[r] * value;                                         \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        for (int r = 0; r < ROWS; r++)                                                             \
-            for (int j = 0; j < COLUMNS; j++)                                                      \
-                out[r + j * stride_out] = vp_fold((const double *)sum[r][j]);                      \
-    }
-VP_DEFINE_PRODUCTS(vp_products_2x4, 2, 4)
-VP_DEFINE_PRODUCTS(vp_products_2x1, 2, 1)
-VP_DEFINE_PRODUCTS(vp_products_1x4, 1, 4)
-VP_DEFINE_PRODUCTS(vp_products_1x1, 1, 1)
+#define VP_ROWS 16 /* at a time: it changes the speed, never the order of a sum */
 
-/* out[r + j stride_out] = w_r . x_j; n is a multiple of VP_SUM_LANES */
-static void vp_products(const float *w, int64_t pitch, int rows, const double *x, int64_t stride,
-                        int columns, int64_t n, double *out, int64_t stride_out)
+/* The n weights of a row from `start` on, a multiple of VP_SPAN, as doubles. A span of all rows lies
+ * together: rows of one pitch would compete for the same cache sets. */
+static inline void vp_place(const float *restrict w, int64_t start, int row, double *restrict rows,
+                            int n)
 {
-    for (int j = 0; j < columns;) {
-        const int wide = columns - j >= 4;
-        const double *at = x + j * stride;
-        double *to = out + j * stride_out;
-        int r = 0;
-        for (; r + 2 <= rows; r += 2)
-            (wide ? vp_products_2x4 : vp_products_2x1)(w + r * pitch, pitch, at, stride, n, to + r,
-                                                       stride_out);
-        if (r < rows)
-            (wide ? vp_products_1x4 : vp_products_1x1)(w + r * pitch, pitch, at, stride, n, to + r,
-                                                       stride_out);
-        j += wide ? 4 : 1;
+    for (int i = 0; i < n; i += VP_SPAN) {
+        double *restrict to = rows + (start + i) * VP_ROWS + row * VP_SPAN;
+        const int span = n - i < VP_SPAN ? n - i : VP_SPAN;
+        for (int k = 0; k < span; k++)
+            to[k] = w[i + k];
     }
 }
 
-/* u_j += sum over rows of d_rj w_r, one row after the other; n is a multiple of VP_SUM_LANES */
-static void vp_add_rows(double *restrict u, int64_t stride, int columns, const float *restrict w,
-                        int64_t pitch, int rows, const double *d, int64_t stride_d, int64_t n)
+/* out[r + k stride_out] = w_r . x_k for up to VP_ROWS rows; n is a multiple of VP_SUM_LANES */
+static void vp_products(const double *restrict w, int rows, const double *restrict x,
+                        int64_t stride, int columns, int64_t n, double *restrict out,
+                        int64_t stride_out)
 {
-    for (int j = 0; j < columns; j++) {
-        double *restrict to = u + j * stride;
-        const double *of = d + j * stride_d;
-        int r = 0;
-        for (; r + 4 <= rows; r += 4) {
-            const float *restrict at = w + r * pitch;
-            for (int64_t i = 0; i < n; i++)
-                to[i] = (((to[i] + of[r] * (double)at[i]) + of[r + 1] * (double)at[pitch + i]) +
-                         of[r + 2] * (double)at[2 * pitch + i]) +
-                        of[r + 3] * (double)at[3 * pitch + i];
+    double lanes[VP_ROWS / 4][4][4][VP_SUM_LANES];
+    for (int first = 0; first < columns; first += 4) {
+        const int many = columns - first < 4 ? columns - first : 4;
+        memset(lanes, 0, sizeof lanes);
+        for (int64_t i = 0; i < n; i += VP_SPAN) {
+            const int span = n - i < VP_SPAN ? (int)(n - i) : VP_SPAN;
+            for (int r = 0; r < rows; r += 4) { /* more rows than there are do no harm */
+#define VP_PRODUCTS(abreast)                                                                       \
+    vp_dots_tile(w + i * VP_ROWS + r * VP_SPAN, VP_SPAN, 4, x + (first + k) * stride + i, stride,  \
+                 abreast, span, lanes[r / 4] + k)
+                VP_ABREASTS(many, VP_PRODUCTS);
+            }
         }
-        for (; r < rows; r++)
-            for (int64_t i = 0; i < n; i++)
-                to[i] += of[r] * (double)w[r * pitch + i];
+        for (int k = 0; k < many; k++)
+            for (int r = 0; r < rows; r++)
+                out[r + (first + k) * stride_out] = vp_fold(lanes[r / 4][k][r % 4]);
+    }
+}
+
+/* u_j += sum over rows of d_rj w_r, one row after the other */
+static void vp_add_rows(double *restrict u, int64_t stride, int columns, const double *restrict w,
+                        int rows, const double *restrict d, int64_t stride_d, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VP_SPAN) {
+        const int span = n - i < VP_SPAN ? (int)(n - i) : VP_SPAN;
+        int j = 0;
+#define VP_ADD_SPAN(count, abreast)                                                                \
+    for (; r + (count) <= rows; r += (count))                                                      \
+    vp_add_tile(u + j * stride + i, stride, abreast, w + i * VP_ROWS + r * VP_SPAN, VP_SPAN,       \
+                count, d + r + j * stride_d, stride_d, span, 0)
+        for (; j + 2 <= columns; j += 2) {
+            int r = 0;
+            VP_ADD_SPAN(4, 2);
+            VP_ADD_SPAN(1, 2);
+        }
+        if (j < columns) {
+            int r = 0;
+            VP_ADD_SPAN(4, 1);
+            VP_ADD_SPAN(1, 1);
+        }
     }
 }
 

@@ -1,126 +1,142 @@
 # Weights that are drawn one by one, times many columns: the numbers of the dense engine.
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
 from varprop._core.batch cimport Asked, State
 from varprop._core.columns cimport Frame, Hand, Team, column
+from varprop._core.haar cimport multiply_haar
 from varprop._core.layer cimport Plan, interrupted, is_haar
 from varprop._core.tiles cimport TILE, draw_tile, padded_to, rows_a_stream
 
 cdef enum:
-    ROWS = 4    # rows of weights at a time
     PARTS = 16  # sums over rows on the way back: part of what the bits are, never change it
 
 
-cdef inline bint is_drawn(const Asked* asked, Py_ssize_t layer) noexcept nogil:
-    return asked.dense and not is_haar(asked.plans[layer], layer)
+cdef inline int64_t rows_room(int64_t widest) noexcept nogil:
+    """Numbers that the rows of a hand take."""
+    return padded_to(widest, lanes.VP_SPAN) * lanes.VP_ROWS
 
 
-cdef inline void draw_row(const Plan* plan, Py_ssize_t layer, lanes.vp_stream* stream, Hand* hand,
-                          float* row, int64_t columns) noexcept nogil:
-    cdef int64_t start = 0
-    cdef int n
-    while start < columns:
-        n = <int> min(columns - start, <int64_t> TILE)
-        draw_tile(plan, layer, stream, hand.one.words, row + start, n)
-        start += n
+cdef inline Frame room_of(Hand* hand, int64_t stride) noexcept nogil:
+    """The same room, as columns."""
+    cdef Frame room
+    room.at, room.stride = hand.weights, stride
+    return room
 
 
 # One pass over the weights of a layer, as all threads see it
 cdef struct Sheet:
-    const Asked* asked
+    const Plan* plan
     Py_ssize_t layer
     int64_t trial
+    int64_t fan_in
+    int64_t units
+    int64_t height    # rows that share a stream
     Frame source
     Frame to
     int count
 
 
-cdef inline void up_group(const Sheet* of, int64_t group, Hand* hand) noexcept nogil:
-    """The rows of one stream times all columns."""
-    cdef const Plan* plan = of.asked.plans[of.layer]
-    cdef int64_t fan_in = of.asked.widths[of.layer], units = of.asked.widths[of.layer + 1]
-    cdef int64_t columns = padded_to(fan_in, lanes.VP_GROUP_SINGLE)
-    cdef int64_t height = rows_a_stream(fan_in), row = group * height
-    cdef int64_t last = min(row + height, units)
+cdef inline Sheet sheet(const Asked* asked, Py_ssize_t layer, const State* at, Frame source,
+                        Frame to, int count) noexcept nogil:
+    cdef Sheet of
+    of.plan, of.layer, of.trial, of.count = asked.plans[layer], layer, at.trial, count
+    of.fan_in, of.units = asked.widths[layer], asked.widths[layer + 1]
+    of.height = rows_a_stream(of.fan_in)
+    of.source, of.to = source, to
+    return of
+
+
+cdef inline int draw_rows(const Sheet* of, int64_t first, int64_t last, lanes.vp_stream* stream,
+                          Hand* hand) noexcept nogil:
+    """The next rows from `first` on, up to `last` or as many as there is room for; how many."""
+    cdef int64_t columns = padded_to(of.fan_in, lanes.VP_GROUP_SINGLE), start
+    cdef int rows = <int> min(last - first, <int64_t> lanes.VP_ROWS), row, n
+    cdef float tile[TILE]
+    for row in range(rows):
+        if (first + row) % of.height == 0:
+            lanes.vp_stream_start(stream, of.plan.seed, of.trial, of.layer + 1, lanes.VP_WEIGHTS,
+                                  (first + row) // of.height)
+        start = 0
+        while start < columns:
+            n = <int> min(columns - start, <int64_t> TILE)
+            draw_tile(of.plan, of.layer, stream, hand.one.words, tile, n)
+            lanes.vp_place(tile, start, row, hand.weights, n)
+            start += n
+    return rows
+
+
+cdef inline void up_rows(const Sheet* of, int64_t first, int64_t last, Hand* hand) noexcept nogil:
+    """Some rows, from the beginning of a stream on, times all columns."""
     cdef lanes.vp_stream stream
-    cdef int rows, r
-    if interrupted(plan, group + 1):
-        return
-    lanes.vp_stream_start(&stream, plan.seed, of.trial, of.layer + 1, lanes.VP_WEIGHTS, group)
-    while row < last:
-        rows = <int> min(last - row, <int64_t> ROWS)
-        for r in range(rows):
-            draw_row(plan, of.layer, &stream, hand, hand.weights + r * columns, columns)
-        lanes.vp_products(hand.weights, columns, rows, of.source.at, of.source.stride, of.count,
-                          padded_to(fan_in, lanes.VP_SUM_LANES), of.to.at + row, of.to.stride)
-        row += rows
+    cdef int rows
+    while first < last:
+        rows = draw_rows(of, first, last, &stream, hand)
+        lanes.vp_products(hand.weights, rows, of.source.at, of.source.stride, of.count,
+                          padded_to(of.fan_in, lanes.VP_SUM_LANES), of.to.at + first,
+                          of.to.stride)
+        first += rows
 
 
-cdef inline int64_t groups_of(const Asked* asked, Py_ssize_t layer) noexcept nogil:
-    cdef int64_t height = rows_a_stream(asked.widths[layer])
-    return (asked.widths[layer + 1] + height - 1) // height
+cdef inline void up_piece(const Sheet* of, int64_t piece, int64_t height,
+                          Hand* hand) noexcept nogil:
+    if not interrupted(of.plan, piece + 1):
+        up_rows(of, piece * height, min((piece + 1) * height, of.units), hand)
 
 
 cdef inline void multiply_up(const Asked* asked, Py_ssize_t layer, State* at, Frame source,
                              Frame to, int count, Team* team) noexcept nogil:
     """to = W source, weights of unit variance; zeros behind."""
-    cdef Sheet of
-    cdef int64_t group, groups = groups_of(asked, layer), i
+    cdef Sheet of = sheet(asked, layer, at, source, to, count)
+    # so many whole streams that a thread has its hands full
+    cdef int64_t height = of.height * ((lanes.VP_ROWS + of.height - 1) // of.height), piece, i
+    cdef int64_t pieces = (of.units + height - 1) // height
     cdef int j
-    of.asked, of.layer, of.trial, of.count = asked, layer, at.trial, count
-    of.source, of.to = source, to
+    if is_haar(of.plan, layer):
+        multiply_haar(of.plan, layer, at.trial, source, to, count, False, team.hands.one.words,
+                      room_of(team.hands, to.stride))
+        return
     if team.threads == 1:
-        for group in range(groups):
-            up_group(&of, group, team.hands)
+        for piece in range(pieces):
+            up_piece(&of, piece, height, team.hands)
     else:
-        for group in prange(groups, num_threads=team.threads, schedule="static"):
-            up_group(&of, group, team.hands + threadid())
+        for piece in prange(pieces, num_threads=team.threads, schedule="static"):
+            up_piece(&of, piece, height, team.hands + threadid())
     for j in range(count):
-        for i in range(asked.widths[layer + 1], padded_to(asked.widths[layer + 1],
-                                                          lanes.VP_SUM_LANES)):
+        for i in range(of.units, padded_to(of.units, lanes.VP_SUM_LANES)):
             column(to, j)[i] = 0.0
 
 
 cdef inline void down_part(const Sheet* of, int64_t part, Hand* hand, double* u,
                            int64_t stride) noexcept nogil:
     """u = W^T source over one part of the rows."""
-    cdef const Plan* plan = of.asked.plans[of.layer]
-    cdef int64_t fan_in = of.asked.widths[of.layer], units = of.asked.widths[of.layer + 1]
-    cdef int64_t columns = padded_to(fan_in, lanes.VP_GROUP_SINGLE)
-    cdef int64_t height = rows_a_stream(fan_in), groups = groups_of(of.asked, of.layer)
-    cdef int64_t group, row, last
+    cdef int64_t groups = (of.units + of.height - 1) // of.height
+    cdef int64_t row = part * groups // PARTS * of.height
+    cdef int64_t last = min((part + 1) * groups // PARTS * of.height, of.units)
     cdef lanes.vp_stream stream
-    cdef int rows, r, j
+    cdef int rows, j
     for j in range(of.count):
-        memset(u + j * stride, 0, padded_to(fan_in, lanes.VP_SUM_LANES) * sizeof(double))
-    for group in range(part * groups // PARTS, (part + 1) * groups // PARTS):
-        if interrupted(plan, group + 1):
-            return
-        lanes.vp_stream_start(&stream, plan.seed, of.trial, of.layer + 1, lanes.VP_WEIGHTS, group)
-        row = group * height
-        last = min(row + height, units)
-        while row < last:
-            rows = <int> min(last - row, <int64_t> ROWS)
-            for r in range(rows):
-                draw_row(plan, of.layer, &stream, hand, hand.weights + r * columns, columns)
-            lanes.vp_add_rows(u, stride, of.count, hand.weights, columns, rows,
-                              of.source.at + row, of.source.stride, fan_in)
-            row += rows
+        memset(u + j * stride, 0, padded_to(of.fan_in, lanes.VP_SUM_LANES) * sizeof(double))
+    while row < last and not interrupted(of.plan, row // lanes.VP_ROWS + 1):
+        rows = draw_rows(of, row, last, &stream, hand)
+        lanes.vp_add_rows(u, stride, of.count, hand.weights, rows, of.source.at + row,
+                          of.source.stride, of.fan_in)
+        row += rows
 
 
 cdef inline void multiply_down(const Asked* asked, Py_ssize_t layer, State* at, Frame source,
                                Frame to, int count, Team* team) noexcept nogil:
     """to = W^T source, weights of unit variance, in sixteen parts that are added in their order."""
-    cdef Sheet of
-    cdef int64_t part, i, fan_in = asked.widths[layer], stride = to.stride
-    cdef int64_t size = count * stride
+    cdef Sheet of = sheet(asked, layer, at, source, to, count)
+    cdef int64_t part, i, stride = to.stride, size = count * to.stride
     cdef int j
-    of.asked, of.layer, of.trial, of.count = asked, layer, at.trial, count
-    of.source = source
+    if is_haar(of.plan, layer):
+        multiply_haar(of.plan, layer, at.trial, source, to, count, True, team.hands.one.words,
+                      room_of(team.hands, to.stride))
+        return
     for j in range(count):
-        memset(column(to, j), 0, padded_to(fan_in, lanes.VP_SUM_LANES) * sizeof(double))
+        memset(column(to, j), 0, padded_to(of.fan_in, lanes.VP_SUM_LANES) * sizeof(double))
     if team.threads > 1:
         for part in prange(PARTS, num_threads=team.threads, schedule="static"):
             down_part(&of, part, team.hands + threadid(), at.parts + part * size, stride)
@@ -128,6 +144,6 @@ cdef inline void multiply_down(const Asked* asked, Py_ssize_t layer, State* at, 
         if team.threads == 1:
             down_part(&of, part, team.hands, at.parts, stride)
         for j in range(count):
-            for i in range(fan_in):
+            for i in range(of.fan_in):
                 column(to, j)[i] += at.parts[(part * size if team.threads > 1 else 0)
                                              + j * stride + i]

@@ -7,7 +7,6 @@ from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport (
     Frame, Hand, Team, add_columns, column, draw_frame, each_block, orthogonalise, scale,
 )
-from varprop._core.drawn cimport is_drawn
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport BLOCK, Plan, is_haar
 
@@ -16,12 +15,12 @@ cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Fr
                              Team* team) noexcept nogil:
     """A: normals, or an orthonormal frame of the larger of the two spaces.
 
-    Where each weight is drawn, A is W h, and there already.
+    Where the whole matrix is drawn, A is W h, and there already.
     """
     cdef const Plan* plan = asked.plans[layer]
     cdef int64_t n = asked.widths[layer + 1]
     cdef int j
-    if is_drawn(asked, layer):
+    if asked.dense:
         return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
     if is_haar(plan, layer):
         n = max(n, asked.widths[layer])
@@ -46,17 +45,21 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
     cdef int c = of.asked.columns, done = 0, n, j, i
     cdef int64_t start
     cdef double* z
+    cdef const double* a
+    cdef double factor
     while done < units:
         n = min(units - done, 512)
         start = block * BLOCK + done
-        for j in range(c):
+        for j in range(c - 1, -1, -1):  # so z may take the place of A
             z = column(at.z, j) + start
-            for i in range(padded_to_group(n)):
+            a = column(of.a, j) + start
+            factor = at.direct[j] if of.asked.dense else at.weight[j * c + j]
+            for i in range(n):
+                z[i] = factor * a[i]
+            for i in range(n, padded_to_group(n)):
                 z[i] = 0.0
-            if of.drawn:
-                lanes.vp_add_columns(z, column(at.a, j) + start, 0, 1, at.direct + j, n)
-            else:
-                lanes.vp_add_columns(z, at.a.at + start, at.a.stride, j + 1, at.weight + j * c, n)
+            if j > 0 and not of.asked.dense:
+                lanes.vp_add_columns(z, of.a.at + start, of.a.stride, j, at.weight + j * c, n)
             if at.bias_share[j] != 0.0:
                 for i in range(n):
                     z[i] += at.bias_share[j] * at.bias[start + i]
@@ -67,8 +70,9 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
     return 0
 
 
-cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Team* team) noexcept nogil:
-    """The pre-activations of a layer that has been composed, A being drawn."""
+cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
+                     Team* team) noexcept nogil:
+    """The pre-activations of a composed layer, from A, which may stand where z does."""
     cdef const Plan* plan = asked.plans[layer]
     cdef int64_t units = asked.widths[layer + 1]
     cdef Frame bias
@@ -79,7 +83,7 @@ cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Team* team
         if draw_frame(plan, layer + 1, at.trial, lanes.VP_BIAS, bias, 0, 1, units,
                       plan.uniform_bias, team):
             return lanes.VP_CALLBACK
-    of.asked, of.at, of.drawn = asked, at, is_drawn(asked, layer)
+    of.asked, of.at, of.a = asked, at, a
     each_block(form_task, &of, units, team, 0)
     if asked.post:
         find_sample(asked, at, units, True, team)

@@ -3,6 +3,8 @@ import numpy as np
 
 from libc.stdint cimport uint64_t
 from varprop._core cimport lanes
+from varprop._core.haar cimport TURNS, Reflections, draw_reflections
+from varprop._core.layer cimport CHUNK
 from varprop._core.plan import LAWS
 from varprop._core.tiles cimport TILE, TILE_WORDS, padded_to, rows_a_stream
 
@@ -87,6 +89,28 @@ def weights(uint64_t seed, uint64_t trial, unsigned int layer, int units, int fa
                     out[row, column + i] = tile[i]
                 column += n
     return out.base
+
+
+def reflections(uint64_t seed, uint64_t trial, unsigned int layer, int units, int steps):
+    """The reflections that an orthogonal matrix (units, steps) of this layer is made of.
+
+    Vectors (steps, units), and the signs that its columns are multiplied with.
+    """
+    cdef uint64_t room[CHUNK]
+    cdef double[:, ::1] vectors = np.empty((TURNS, padded_to(units, lanes.VP_GROUP)))
+    cdef double[:, ::1] out = np.zeros((steps, units))
+    cdef double[::1] signs = np.empty(steps)
+    cdef Reflections some
+    cdef int group, j, i
+    some.v.at, some.v.stride, some.units = &vectors[0, 0], vectors.shape[1], units
+    with nogil:
+        for group in range((steps + TURNS - 1) // TURNS):
+            draw_reflections(seed, trial, layer, group, steps, room, &some)
+            for j in range(some.count):
+                signs[some.first + j] = some.sign[j]
+                for i in range(some.start, units):
+                    out[some.first + j, i] = vectors[j, i]
+    return out.base, signs.base
 
 
 def activate(int code, z, double p0=0.0, double p1=0.0):

@@ -102,8 +102,8 @@ cdef extern from "drawn.h" nogil:
     ctypedef struct vp_back_sums:
         double sum[8][16]
 
-    void vp_add_back(vp_back_sums*, const double* g, const double* h, const double* d,
-                     const double* r, int n) noexcept
+    void vp_add_back(vp_back_sums*, const double* g, const double* h, double shrink,
+                     const double* d, const double* r, int n) noexcept
     void vp_add_scaled(double* u, const float* w, double delta, int n) noexcept
     double vp_log_slope_tail(int code, double p0, double side, double log_z,
                              double* sign) noexcept
@@ -116,6 +116,7 @@ cdef extern from "drawn.h" nogil:
                              const double* factor, int n) noexcept
     void vp_add_columns(double* y, const double* x, int64_t stride, int count,
                         const double* factor, int n) noexcept
+    double vp_multiply_and_square(double* u, const double* by, int n) noexcept
     double vp_sum(const double*, int n) noexcept
     double vp_short_dot(const double* x, const double* y, int n) noexcept
     void vp_difference(const double* e, const double* hp, const double* dp, const double* hc,
@@ -133,7 +134,12 @@ cdef extern from "drawn.h" nogil:
     void vp_count(const vp_tally*, int which, int64_t depth, int64_t layer, const double* v,
                   double log, int n) noexcept
 
-    void vp_products(const float* w, int64_t pitch, int rows, const double* x, int64_t stride,
-                     int columns, int64_t n, double* out, int64_t stride_out) noexcept
-    void vp_add_rows(double* u, int64_t stride, int columns, const float* w, int64_t pitch,
-                     int rows, const double* d, int64_t stride_d, int64_t n) noexcept
+    enum:
+        VP_ROWS
+        VP_SPAN
+
+    void vp_place(const float* w, int64_t start, int row, double* rows, int n) noexcept
+    void vp_products(const double* w, int rows, const double* x, int64_t stride, int columns,
+                     int64_t n, double* out, int64_t stride_out) noexcept
+    void vp_add_rows(double* u, int64_t stride, int columns, const double* w, int rows,
+                     const double* d, int64_t stride_d, int64_t n) noexcept

@@ -89,11 +89,25 @@ static void vp_add(vp_sums *sums, const double *restrict z, const double *restri
     }
 }
 
-static double vp_fold(const double *lanes)
+static inline double vp_fold(const double *lanes)
 {
-    double folded[VP_SUM_LANES];
-    memcpy(folded, lanes, sizeof folded);
-    for (int width = VP_SUM_LANES / 2; width > 0; width /= 2)
+    /* register by register: what is stored as halves of one and loaded whole has to wait */
+    vp_doubles part[VP_PARTS];
+    double folded[VP_PER_REGISTER];
+#pragma GCC unroll 8
+    for (int i = 0; i < VP_PARTS; i++)
+        part[i] = vp_load(lanes + i * VP_PER_REGISTER);
+#pragma GCC unroll 4
+    for (int width = VP_PARTS / 2; width > 0; width /= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < width; i++)
+            part[i] += part[i + width];
+#pragma GCC unroll 8
+    for (int lane = 0; lane < VP_PER_REGISTER; lane++)
+        folded[lane] = part[0][lane];
+#pragma GCC unroll 4
+    for (int width = VP_PER_REGISTER / 2; width > 0; width /= 2)
+#pragma GCC unroll 4
         for (int lane = 0; lane < width; lane++)
             folded[lane] += folded[lane + width];
     return folded[0];

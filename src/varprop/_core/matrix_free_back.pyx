@@ -47,7 +47,7 @@ cdef struct Layer:
 
 cdef int load(const Plan* plan, const Layer* at, lanes.vp_stream* weights, lanes.vp_stream* bias,
               lanes.vp_stream* fresh, int units, int n, Work* work, double** z) noexcept nogil:
-    """The next n numbers r, and g, h, phi' of as many units; zeros behind them."""
+    """The next n numbers r, and g, h (as evaluated), phi' of as many units; zeros behind them."""
     cdef int i, padded = padded_to_group(n), drawn = padded_to_group(units)
     lanes.vp_fill_normal(fresh, work.words, work.r, padded)
     z[0] = work.g
@@ -60,12 +60,10 @@ cdef int load(const Plan* plan, const Layer* at, lanes.vp_stream* weights, lanes
         if not at.top and evaluate(plan, &at.regime, z[0], work,
                                    units if plan.callback != NULL else drawn):
             return lanes.VP_CALLBACK
-    for i in range(units):
-        if at.top:
+    if at.top:
+        for i in range(units):
             work.d[i] = 1.0
             work.h[i] = 0.0
-        else:
-            work.h[i] = at.shrink * work.h[i]
     for i in range(units, padded):
         work.g[i] = 0.0
         work.h[i] = 0.0
@@ -102,8 +100,9 @@ cdef int sum_block(const Plan* plan, const Layer* at, int64_t block, Work* work,
             return lanes.VP_CALLBACK
         if at.alpha != 1.0 or at.beta != 0.0:
             for i in range(n):
-                work.r[i] = at.alpha * work.r[i] + at.beta * work.h[i]
-        lanes.vp_add_back(&lane_sums, work.g, work.h, work.d, work.r, padded_to_group(n))
+                work.r[i] = at.alpha * work.r[i] + at.beta * (at.shrink * work.h[i])
+        lanes.vp_add_back(&lane_sums, work.g, work.h, at.shrink, work.d, work.r,
+                          padded_to_group(n))
         left -= n
         units -= m
     for i in range(SUMS):
@@ -183,6 +182,7 @@ cdef int rescue(const Plan* plan, Layer* at, double tau_above, Work* work, doubl
                                                         work, &z):
                     return lanes.VP_CALLBACK
                 for i in range(m):
+                    work.h[i] *= at.shrink
                     if at.lost:
                         value = log_h(plan, z[i], at.log_k, &h_sign) - 0.5 * at.log_a
                         work.h[i] = h_sign * lanes.vp_exp(value)

@@ -72,7 +72,20 @@ static inline void vp_fill_uniform_single(vp_stream *stream, uint64_t *restrict 
     }
 }
 
-typedef float vp_floats __attribute__((vector_size(VP_REGISTER / 2)));
+/* A register of weights as doubles. GCC 12 makes two of a conversion of 4 or 8 floats, one of the loop. */
+static inline vp_doubles vp_widened(const float *p)
+{
+#if VP_REGISTER > 16
+    vp_doubles wide;
+    for (int lane = 0; lane < VP_PER_REGISTER; lane++)
+        wide[lane] = p[lane];
+    return wide;
+#else
+    float narrow __attribute__((vector_size(VP_REGISTER / 2)));
+    memcpy(&narrow, p, sizeof narrow);
+    return __builtin_convertvector(narrow, vp_doubles);
+#endif
+}
 
 /* lanes += w h; n is a multiple of VP_SUM_LANES */
 static inline void vp_add_products(double *lanes, const float *restrict w, const double *restrict h,
@@ -82,10 +95,8 @@ static inline void vp_add_products(double *lanes, const float *restrict w, const
     memcpy(sum, lanes, sizeof sum);
     for (int i = 0; i < n; i += VP_SUM_LANES) {
         for (int part = 0; part < VP_PARTS; part++) {
-            vp_floats narrow;
-            memcpy(&narrow, w + i + part * VP_PER_REGISTER, sizeof narrow);
-            sum[part] += __builtin_convertvector(narrow, vp_doubles) *
-                         vp_load(h + i + part * VP_PER_REGISTER);
+            const int at = i + part * VP_PER_REGISTER;
+            sum[part] += vp_widened(w + at) * vp_load(h + at);
         }
     }
     memcpy(lanes, sum, sizeof sum);
