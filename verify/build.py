@@ -109,7 +109,7 @@ def borrowed(folder: Path) -> Build:
 def copy_sources(to: Path) -> None:
     """The files that a build and the tests need."""
     to.mkdir(parents=True, exist_ok=True)
-    ignored = shutil.ignore_patterns("__pycache__", "*.so", "build_info.py")
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "build_info.py", ".mypy_cache")
     for name in SOURCES:
         if (TREE / name).is_dir():
             shutil.copytree(TREE / name, to / name, dirs_exist_ok=True, ignore=ignored)
