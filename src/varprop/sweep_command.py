@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import numpy as np
 
+from .architecture import Norm, Residual
+
 if TYPE_CHECKING:
     from .phase import PhaseDiagram
 
@@ -100,16 +102,37 @@ def stored_parameters(store: str) -> dict[str, Any]:
     from .sweep_store import read_definition
 
     definition = read_definition(store)
-    found = {**definition["parameters"], "trials": definition["trials"]}
-    acts = found.get("act")
-    if "x" in found or any(
-        isinstance(a, dict) for a in (acts if isinstance(acts, list) else [acts])
-    ):
-        raise ValueError(
-            f"the sweep in {store!r} has an input or an activation that only Python knows: "
-            "call varprop.sweep with the same arguments again"
-        )
+    given = {**definition["parameters"], "trials": definition["trials"]}
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        read = _READ.get(name, lambda part: part)
+        values = value if isinstance(value, list) else [value]
+        if name == "x" or any(_only_python(name, part) for part in values):
+            raise ValueError(
+                f"the sweep in {store!r} has an input or an activation that only Python knows: "
+                "call varprop.sweep with the same arguments again"
+            )
+        found[name] = [read(part) for part in value] if isinstance(value, list) else read(value)
     return found
+
+
+def _only_python(name: str, value: Any) -> bool:
+    """Whether the store has a fingerprint instead of the value."""
+    if name == "act":
+        return any(isinstance(a, dict) for a in (value if isinstance(value, list) else [value]))
+    return name == "cotangents" and isinstance(value, str)
+
+
+def _of_dict(record: type[Any]) -> Callable[[Any], Any]:
+    return lambda value: record(**value) if isinstance(value, dict) else value
+
+
+# How to read what JSON has no form for; -inf is a text there.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "residual": _of_dict(Residual),
+    "norm": _of_dict(Norm),
+    "log_gap": lambda value: float(value) if isinstance(value, str) else value,
+}
 
 
 def run(

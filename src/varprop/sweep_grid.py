@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,15 +13,20 @@ import numpy as np
 
 from ._core.build_info import VERSION
 from .activation import Activation
+from .architecture import Norm, Residual
 from .engines import Run
 from .propagation import input_label
 from .scheme import Scheme
 from .simulate import prepare, simulate
 
-FORMAT = 1  # of the store
-_NETWORK_PARTS = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b")
-# What a sweep says itself, or what makes no difference to the numbers.
-_NOT_SWEPT = ("network", "trials", "first_trial", "threads", "progress")
+FORMAT = 2  # of the store
+_NETWORK_PARTS = (
+    "depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b", "residual", "norm",
+    "dropout",
+)  # fmt: skip
+# What a sweep says itself, or what makes no difference to the numbers; what has no row.
+_NOT_SWEPT = ("network", "trials", "first_trial", "threads", "progress", "histogram", "spectrum")
+_ARRAYS = ("x", "cotangents")  # which are one value each
 
 Label = str | int | float
 
@@ -173,9 +178,11 @@ def _short(value: Any) -> str:
 
 def _axis_values(name: str, value: Any) -> tuple[Any, ...] | None:
     """The values along an axis; None for a single one."""
-    if isinstance(value, np.ndarray) and value.ndim == 1 and name != "x":
-        return tuple(value.tolist())
-    if name == "x" or not isinstance(value, list | tuple | range):
+    if name in _ARRAYS:
+        return None
+    if hasattr(value, "__array__") and np.ndim(value) == 1:  # of NumPy, pandas or xarray
+        return tuple(np.asarray(value).tolist())
+    if not isinstance(value, list | tuple | range):
         return None
     if name == "widths" and not all(isinstance(v, list | tuple | range) for v in value):
         return None
@@ -201,20 +208,26 @@ def _axis(name: str, values: tuple[Any, ...]) -> Axis:
 
 
 def _label(name: str, value: Any) -> Label:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Residual | Norm):
+        return repr(value)
     plain = _plain(name, value)
     if isinstance(plain, dict):
         return f"{plain['callable']} ({plain['fingerprint'][:8]})"
     if isinstance(plain, list):
         return ",".join(str(part) for part in plain)
-    return plain if isinstance(plain, int | float) and not isinstance(plain, bool) else str(plain)
+    return str(plain)
 
 
 def _plain(name: str, value: Any) -> Any:
     """A value as JSON has it; what can be, such that `sweep` takes it back."""
-    if name == "x":
+    if name in _ARRAYS and np.ndim(value):
         return input_label(np.asarray(value))
     if isinstance(value, np.generic):
-        return value.item()
+        return _plain(name, value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if name == "act" and not isinstance(value, str | list):
         act = Activation.parse(value)
         if act.formula is None:
@@ -222,6 +235,8 @@ def _plain(name: str, value: Any) -> Any:
         return str(act)
     if isinstance(value, Scheme):
         return str(value)
+    if isinstance(value, Residual | Norm):
+        return asdict(value)
     if isinstance(value, list | tuple | range | np.ndarray):
         return [_plain(name, part) for part in value]
     return value if isinstance(value, str | int | float | bool) or value is None else repr(value)

@@ -26,7 +26,7 @@ from .sweep_extra import require
 from .sweep_grid import differences
 from .sweep_pieces import Piece, Plan
 from .sweep_template import ARRAYS, DEFINITION, write_template
-from .sweep_work import SUMMARIES, Sums
+from .sweep_work import PREDICTIONS, SUMMARIES, Sums
 
 if TYPE_CHECKING:
     import xarray
@@ -111,7 +111,8 @@ class Store:
         """Store a block, and then that it is there."""
         box, shape = self.plan.box(block), [s.stop - s.start for s in self.plan.box(block)]
         values: dict[str, Any] = dict(zip(SUMMARIES, sums.summaries, strict=True))
-        values |= {"log_prediction": sums.log_prediction, "dead": sums.dead}
+        values |= dict(zip(PREDICTIONS, sums.predictions, strict=True))
+        values["dead"] = sums.dead
         with self._told():
             for name, array in values.items():
                 lead, layers = array.shape[:-2], array.shape[-1]
