@@ -189,8 +189,7 @@ def phase_diagram(
     axes = {"sigma_b": rows.tolist(), "sigma_w": columns.tolist()}
     grid = Grid.of(axes, first)
     grid = Grid(fixed, grid.axes, first)
-    for cell in range(grid.size):
-        grid.run(cell)
+    grid.runs()
     cells = [Cell(depth) for _ in range(grid.size)]
     with (
         workers(executor, grid.size, threads) as (pool, each, trouble),

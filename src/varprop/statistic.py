@@ -115,6 +115,11 @@ class LayerStatistic:
         return np.arange(1, self._log.shape[-1] + 1, dtype=np.int64)
 
     @property
+    def between(self) -> tuple[int, ...]:
+        """Lengths of the axes between trials and layers."""
+        return self._log.shape[1:-1]
+
+    @property
     def complete(self) -> bool:
         """Whether every trial has the quantity."""
         return self._missing is None

@@ -77,6 +77,8 @@ def sweep(
     TypeError, ValueError, NotImplementedError
         For a bad argument, with the cell named, before any work starts; for a store of another
         sweep, and for a damaged one.
+    MemoryError
+        When the grid, or without a store the results, would not fit into memory.
     OSError
         When the store can't be written; what is in it stays.
     RuntimeError

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._core.build_info import VERSION
 from .activation import Activation
@@ -133,6 +134,35 @@ class Grid:
                 None
             )
 
+    def runs(self) -> tuple[npt.NDArray[np.object_], tuple[int, ...]]:
+        """Check every cell; the runs of those that may differ in size, and their shape.
+
+        Along an axis of numbers that make no difference to what else is allowed, and none to the
+        cost, every value is checked once, and not in every cell: its length is 1 in the shape.
+
+        Raises
+        ------
+        ValueError, TypeError, NotImplementedError
+            As `simulate`, with the cell named.
+
+        Examples
+        --------
+        >>> Grid.of({"depth": [3, 4], "sigma_w": [1.0, 1.5]}, trials=10).runs()[1]
+        (2, 1)
+        """
+        apart = [_stands_apart(axis) for axis in self.axes]
+        shape = tuple(1 if a else n for a, n in zip(apart, self.shape, strict=True))
+        found = np.empty(math.prod(shape), dtype=object)
+        for number, places in enumerate(np.ndindex(shape)):
+            found[number] = self.run(self._cell(places))
+        for along, length in enumerate(self.shape):
+            for place in range(1, length) if apart[along] else ():
+                self.run(self._cell([place if i == along else 0 for i in range(len(shape))]))
+        return found, shape
+
+    def _cell(self, places: Sequence[int]) -> int:
+        return int(np.ravel_multi_index(tuple(places), self.shape)) if self.axes else 0
+
     def definition(self) -> dict[str, Any]:
         """Everything that decides the numbers, as plain JSON.
 
@@ -174,6 +204,12 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:120]} ... {text[-60:]}"
+
+
+def _stands_apart(axis: Axis) -> bool:
+    """Whether its values have no bearing on what is allowed along other axes, and on cost."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in axis.values)
+    return numbers and axis.name in ("sigma_w", "sigma_b", "seed")
 
 
 def _axis_values(name: str, value: Any) -> tuple[Any, ...] | None:

@@ -17,11 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .engines import Run
+from .resources import require_memory
 from .sweep_grid import Grid
 from .sweep_rows import Row, Shape, rows_of
 
 GOAL = 2.0e8  # numbers drawn (0.5 to 1 s of one thread) in a piece
 _MOST_NUMBERS = 2**20  # rows times layers times cells of a block: a chunk has 8 MB at most
+
+
+_CELL_BYTES = 200  # of the plan, for a cell at most: its cost, its piece
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,27 @@ class Plan:
 
     @classmethod
     def of(cls, grid: Grid) -> Plan:
-        """Check every cell, and count what it costs."""
-        costs, most = np.empty(grid.size), np.zeros(4, dtype=np.int64)
-        for cell in range(grid.size):
-            run = grid.run(cell)
-            costs[cell] = _cost(run)
-            sizes = (run.network.depth, run.inputs, run.gradients, run.tangents)
-            most = np.maximum(most, sizes)
-        depth, *shape = most.tolist()
-        return cls(grid, costs, depth, rows_of(Shape(*shape)))
+        """Check every cell, and count what it costs.
+
+        Raises
+        ------
+        MemoryError
+            When there are too many cells.
+        """
+        require_memory(
+            _CELL_BYTES * grid.size, f"a grid of {grid.size:,} cells",
+            "sweep over parts of it, with a store for each",
+        )  # fmt: skip
+        runs, shape = grid.runs()
+        costs = np.array([_cost(run) for run in runs]).reshape(shape)
+        depth, *most = (
+            max(sizes)
+            for sizes in zip(
+                *((r.network.depth, r.inputs, r.gradients, r.tangents) for r in runs), strict=True
+            )
+        )
+        rows = rows_of(Shape(*most))
+        return cls(grid, np.broadcast_to(costs, grid.shape).ravel(), depth, rows)
 
     @cached_property
     def block_shape(self) -> tuple[int, ...]:

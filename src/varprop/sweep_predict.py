@@ -31,10 +31,11 @@ def predicted(propagation: Propagation, rows: Sequence[Row], depth: int) -> Floa
     found = np.full((2, len(rows), depth), np.nan)
     layers = propagation.network.depth
     log_inputs = np.ravel(propagation.input_mean_square_log).tolist()
+    of_inputs = [_layers(propagation.network, log_input) for log_input in log_inputs]
     for number, row in enumerate(rows):
         name, at = row.quantity.name, row.at
-        if name in _NAMES and at[0] < len(log_inputs):
-            log = _layers(propagation.network, log_inputs[at[0]]).get(name)
+        if name in _NAMES and at[0] < len(of_inputs):
+            log = of_inputs[at[0]].get(name)
             if log is None:
                 continue
             if name == "gradient":

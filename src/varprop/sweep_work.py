@@ -156,7 +156,7 @@ def _groups(
     together: dict[tuple[int, ...], list[tuple[int, LayerStatistic]]] = {}
     for cell, statistic in measured:
         if statistic.complete and len(statistic.layers) > 1:
-            together.setdefault(statistic.log.shape[1:-1], []).append((cell, statistic))
+            together.setdefault(statistic.between, []).append((cell, statistic))
         else:
             yield [(cell, statistic)]
     yield from together.values()
