@@ -77,7 +77,7 @@ def dask() -> None:
         for turn in range(TURNS + 1):
             for workers, cluster in ((1, one), (2, two)):
                 with Client(cluster) as client:
-                    taken = seconds(lambda: varprop.sweep(**NET, **cells, executor=client))  # noqa: B023
+                    taken = seconds(lambda: varprop.sweep(**NET, **cells, executor=client))
                 if turn:  # the first imports
                     rates[workers].append(taken)
     say("one Dask worker / two, the same sweep", ratio(rates[1], rates[2]), "1.7")

@@ -12,8 +12,8 @@ import click
 from . import compare_command, gain_command, histogram_command, list_commands
 from .command_output import FIGURE, check_outputs, form_options, progress_bar, put, wrote
 from .options import network_options, network_parts, run_options
-from .spectrum_command import spectrum_options
 from .phase_command import phase_options
+from .spectrum_command import spectrum_options
 from .sweep_command import sweep_options
 
 OK, ERROR, INTERRUPTED = 0, 1, 130

@@ -184,7 +184,13 @@ def phase_diagram(
     first = whole("trials", trials, 2, MAX_TRIAL)
     most = whole("most_trials", most_trials, first, MAX_TRIAL)
     whole("depth", depth, 4, 2**31)
-    fixed = {"act": act, "depth": depth, "width": width, "seed": seed, "backward": True}
+    fixed: dict[str, Any] = {
+        "act": act,
+        "depth": depth,
+        "width": width,
+        "seed": seed,
+        "backward": True,
+    }
     fixed["correlation"] = correlation
     axes = {"sigma_b": rows.tolist(), "sigma_w": columns.tolist()}
     grid = Grid.of(axes, first)
@@ -195,7 +201,9 @@ def phase_diagram(
         workers(executor, grid.size, threads) as (pool, each, trouble),
         shown_progress(progress, 0, grid.size) as update,
     ):
-        queue = _Queue((cell, {**grid.arguments(cell), "threads": each}) for cell in range(grid.size))
+        queue = _Queue(
+            (cell, {**grid.arguments(cell), "threads": each}) for cell in range(grid.size)
+        )
         done = 0
         for (number, arguments), found in run_all(pool, measure, queue, trouble):
             there = cells[number].add(found)

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .network import Network
-from .propagation import Propagation
 from .simulate import simulate
 from .statistic import LayerStatistic
 

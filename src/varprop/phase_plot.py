@@ -129,6 +129,6 @@ def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **co
     mesh = axes.pcolormesh(diagram.sigma_w, diagram.sigma_b, values, shading="nearest", **colours)
     figure = axes.get_figure(root=True)
     if figure is not None:
-        extend = "min" if np.nanmin(values) < mesh.norm.vmin else "neither"
+        extend = "min" if values[np.isfinite(values)].min() < mesh.norm.vmin else "neither"
         figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9, extend=extend)
     axes.set_xlabel(r"$\sigma_w$", fontsize=12)

@@ -128,12 +128,13 @@ def summed_up(block: Sequence[Propagation], rows: Sequence[Row], depth: int) -> 
                 edge += layers
                 for row, at in places:
                     if all(i < length for i, length in zip(at, shape, strict=True)):
-                        summaries[:, row, cell, :layers] = part[(slice(None), *at)]
+                        index: tuple[Any, ...] = (slice(None), *at)
+                        summaries[:, row, cell, :layers] = part[index]
     for i, propagation in enumerate(block):
-        layers = np.arange(1, propagation.network.depth + 1)
+        numbers = np.arange(1, propagation.network.depth + 1)
         died = propagation.died.reshape(propagation.trials, -1)
         gone = died.max(axis=1)[(died > 0).all(axis=1), np.newaxis]  # with the last of its inputs
-        dead[i, : len(layers)] = (gone <= layers).sum(axis=0)
+        dead[i, : len(numbers)] = (gone <= numbers).sum(axis=0)
     predictions = np.stack([predicted(propagation, rows, depth) for propagation in block], axis=2)
     return Sums(summaries, predictions, dead, block[0].version)
 
