@@ -25,7 +25,7 @@ def predicted_log_gap(propagation: Propagation, pair: int) -> FloatArray | None:
     first, second = propagation.pairs[pair]
     logs = np.ravel(propagation.input_mean_square_log)[[first, second]]
     try:
-        log_gap = _input_log_gap(propagation, pair, logs)
+        log_gap = input_log_gap(propagation, pair, logs)
         found = predict(propagation.network, log_input_mean_square=logs.tolist(), log_gap=log_gap)
         theory: FloatArray = found.log_gap
     except (ValueError, OverflowError):
@@ -33,11 +33,18 @@ def predicted_log_gap(propagation: Propagation, pair: int) -> FloatArray | None:
     return theory
 
 
-def _input_log_gap(propagation: Propagation, pair: int, logs: FloatArray) -> float:
-    """ln(1 - cosine) of the inputs, from the kernel of layer 1, which is exact.
+def input_log_gap(propagation: Propagation, pair: int, logs: FloatArray) -> float:
+    """ln(1 - cosine) of the inputs of these ln of mean squares, from the kernel of layer 1.
 
     With s = sigma_w^2 |x||x'|/n_0 and R = sqrt(K K'), layer 1 has R (1 - c_K) = R - sigma_b^2 -
     s c, and R - sigma_b^2 - s is a difference of squares: written so that no digits are lost.
+
+    Examples
+    --------
+    >>> import varprop
+    >>> p = varprop.simulate(depth=1, width=9, sigma_b=0.3, correlation=0.5, trials=1)
+    >>> round(input_log_gap(p, 0, np.zeros(2)), 12) == round(math.log(0.5), 12)
+    True
     """
     kernel = propagation.rows.log_kernel_gap
     assert kernel is not None  # there are several inputs
