@@ -103,13 +103,20 @@ def test_correlations_are_those_of_theory() -> None:
         SHARE.check(f"correlation {i}", two_sided(sigmas))
 
 
-def test_where_signals_fade_beyond_float64_one_input_is_followed() -> None:
+def test_where_pairs_are_lost_one_input_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def simulate(**arguments: Any) -> varprop.Propagation:
+        if arguments["sigma_w"] < 1 and arguments["correlation"] is not None:
+            raise OverflowError("in layer 3 every value is below float64")
+        return varprop.simulate(**arguments)
+
+    monkeypatch.setattr(phase_cell, "simulate", simulate)
     found = phase_diagram(
-        "tanh", sigma_w=[1e-4, 1.5], sigma_b=[0.0], depth=50, width=100, stderr=None
+        "tanh", sigma_w=[0.5, 1.5], sigma_b=[0.1, 0.2], depth=9, width=50, stderr=None
     )
-    assert np.isnan(found.correlation).tolist() == [[True, False]]
-    assert found.log_variance[0, 0] == pytest.approx(100 * np.log(1e-4), rel=1e-2)
-    assert found.plot().axes
+    assert np.isnan(found.correlation).tolist() == [[True, False]] * 2
+    one = varprop.simulate(act="tanh", sigma_w=0.5, sigma_b=0.1, depth=9, width=50, trials=16)
+    assert found.log_variance[0, 0] == one.variance.log_mean[-1]
+    assert len(found.plot().axes) == 6  # three panels, each with its colours
 
 
 def test_progress_counts_cells() -> None:
