@@ -55,13 +55,14 @@ lint: $(VENV)/lint
 	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint src
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml --python-executable bin/python
 
-bench: $(VENV)/installed
+bench: $(VENV)/testable
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/backward.py
 	$(BIN)/python benchmarks/dense.py
 	$(BIN)/python benchmarks/theory.py
 	$(BIN)/python benchmarks/matrix.py
 	$(BIN)/python benchmarks/spectrum.py
+	$(BIN)/python benchmarks/sweep.py
 
 clean:
 	rm -rf $(VENV) build demo
