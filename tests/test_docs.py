@@ -12,10 +12,18 @@ from pathlib import Path
 import pytest
 from blocks import blocks, failures
 
+from varprop.theory.derivations import NAMES
+
 TREE = Path(__file__).parents[1]
 DOCS = TREE / "docs"
 # Written when the site is built, by what is listed here; nothing of it is in the repository.
-MADE = ("docs/gallery/", "docs/reference/api/", "docs/explanation/derivations/", "docs/_build/")
+MADE = (
+    "docs/_build/",
+    "docs/explanation/derivations/",
+    "docs/gallery/",
+    "docs/reference/api/",
+    "docs/reference/commands.md",
+)
 
 
 def pages() -> list[str]:
@@ -33,6 +41,18 @@ LONG = [n for n in RUNNABLE if any(b.how == "long" for b in blocks((TREE / n).re
 def test_examples_and_commands(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert failures(Path(name), (TREE / name).read_text(), long=False) == []
+
+
+def test_files_and_figures_named_are_there():
+    derived = {f"docs/explanation/derivations/{name}.md" for name in ("index", *NAMES)}
+    built = derived | {"docs/gallery/index.rst", "docs/reference/commands.md"}
+    for name in pages():
+        text = re.sub(r"(?s)^```.*?^```$", "", (TREE / name).read_text(), flags=re.MULTILINE)
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+            if not re.match(r"https?://|mailto:", link):
+                target = Path(os.path.normpath((TREE / name).parent / link))
+                path = target.relative_to(TREE).as_posix()
+                assert target.exists() or path in built, f"{name} names {link}"
 
 
 @pytest.mark.skipif("VARPROP_LONG" not in os.environ, reason="make verify runs the long ones")
