@@ -1,11 +1,27 @@
 """How the documentation is built: `make docs`."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import varprop
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+_NEEDED = (
+    "furo",
+    "myst_parser",
+    "numpydoc",
+    "pypandoc",
+    "sphinx_copybutton",
+    "sphinx_gallery",
+    "torch",
+)
+if _missing := [package for package in _NEEDED if find_spec(package) is None]:
+    from sphinx.errors import ConfigError
+
+    _names = ", ".join(_missing)
+    raise ConfigError(f'the documentation needs {_names}: make docs, or pip install ".[docs]"')
 
 project = "varprop"
 author = "The varprop developers"

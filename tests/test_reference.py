@@ -11,7 +11,13 @@ import pytest
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 # Rooms whose public names are listed whole, and those of which only some are for everybody.
-WHOLE = ("varprop", "varprop.plot", "varprop.theory", "varprop.theory.finite_width", "varprop.torch")
+WHOLE = (
+    "varprop",
+    "varprop.plot",
+    "varprop.theory",
+    "varprop.theory.finite_width",
+    "varprop.torch",
+)
 IN_PART = {
     "varprop.compare": {"Comparison", "Test", "compare"},
     "varprop.reference": {"simulate"},

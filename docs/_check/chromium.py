@@ -96,7 +96,9 @@ class Browser:
         message: dict[str, Any] = json.loads(first)
         return message
 
-    def open(self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    def open(
+        self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False
+    ) -> None:
         """Load a page and wait until it and its pictures are there."""
         self.look(width=width, height=height, dark=dark)
         self.events.clear()

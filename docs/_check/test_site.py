@@ -32,7 +32,8 @@ _CONTRAST = """(() => {
     return "rgb(255, 255, 255)";
   };
   const poor = [];
-  for (const e of document.querySelectorAll("main :is(p, li, a, td, th, dt, h1, h2, h3, code, math)")) {
+  const read = "main :is(p, li, a, td, th, dt, h1, h2, h3, code, math)";
+  for (const e of document.querySelectorAll(read)) {
     if (!e.checkVisibility() || !e.textContent.trim()) continue;
     const pair = [level(getComputedStyle(e).color), level(behind(e))].sort((a, b) => b - a);
     const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);

@@ -2,24 +2,29 @@
 Two inputs: order, chaos, and the edge between
 ==============================================
 
-Two inputs with a correlation of 0.5 go through the same tanh networks. Below the edge of chaos all
-inputs become alike, beyond it they are driven apart; on the edge they approach each other so
-slowly that a hundred layers still tell them apart.
+Two inputs with a correlation c of 0.5 go through the same tanh networks. In the ordered phase they
+become alike, exponentially fast:
 """
-
-from matplotlib.figure import Figure
 
 import varprop
 from varprop import plot, theory
 
-edge = theory.critical("tanh", sigma_b=0.3).sigma_w
-figure = Figure(figsize=(9, 3.6), layout="constrained")
-panels = figure.subplots(1, 3, sharey=True)
-for ax, (name, sigma_w) in zip(
-    panels, {"ordered": 0.8, "critical": edge, "chaotic": 2.5}.items(), strict=True
-):
-    pairs = varprop.simulate(
-        depth=100, act="tanh", sigma_w=sigma_w, sigma_b=0.3, correlation=0.5, trials=20
+
+def pairs(sigma_w: float) -> varprop.Propagation:
+    return varprop.simulate(
+        depth=100, width=500, act="tanh", sigma_w=sigma_w, sigma_b=0.3, correlation=0.5, trials=20
     )
-    plot.correlation(pairs, ax)
-    ax.set_title(f"{name}: $\\sigma_w$ = {sigma_w:.2f}")
+
+
+ordered = plot.correlation(pairs(0.8))
+
+# %%
+# On the edge of chaos they approach each other so slowly that a hundred layers still tell them
+# apart:
+
+critical = plot.correlation(pairs(round(theory.critical("tanh", sigma_b=0.3).sigma_w, 4)))
+
+# %%
+# Beyond it they are driven apart, however near they began:
+
+chaotic = plot.correlation(pairs(2.5))

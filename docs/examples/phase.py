@@ -15,7 +15,8 @@ diagram = varprop.phase_diagram(
     "tanh",
     sigma_w=np.linspace(0.5, 3.0, 11),
     sigma_b=np.linspace(0.0, 1.0, 6),
-    width=300,
-    depth=30,
+    width=200,
+    depth=20,
+    stderr=0.01,
 )
 figure = diagram.plot()

@@ -9,10 +9,10 @@ The histogram is of drawn networks, the line is the density that theory derives 
 import varprop
 from varprop import spectrum_plot
 
-gaussian = varprop.spectrum(depth=8, width=200, act="linear", scheme="lecun", trials=20)
+gaussian = varprop.spectrum(depth=8, width=100, act="linear", scheme="lecun", trials=10)
 figure = spectrum_plot.plot(gaussian)
 
 # %%
 # How many directions are kept depends on the law of the weights and on the activation:
 
-kept = spectrum_plot.degrees_of_freedom(depths=(1, 2, 4, 8, 16, 32), width=100)
+kept = spectrum_plot.degrees_of_freedom(depths=(1, 2, 4, 8, 16), width=60, trials=4)
