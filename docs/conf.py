@@ -1,0 +1,69 @@
+"""How the documentation is built: `make docs`."""
+
+import sys
+from pathlib import Path
+
+import varprop
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "varprop"
+author = "The varprop developers"
+copyright = "the varprop developers"
+release = version = varprop.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+    "derivation_pages",
+    "command_pages",
+]
+exclude_patterns = ["_build", "examples"]
+templates_path = ["_templates"]
+nitpicky = False  # docstrings name types of other packages
+default_role = "py:obj"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc has them, with shapes and ranges
+numpydoc_show_class_members = True
+numpydoc_show_inherited_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery.in_order",
+    "image_scrapers": ("gallery.figures_of",),
+    "capture_repr": ("__str__",),
+    "abort_on_example_error": True,
+    "min_reported_time": 1e9,
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "remove_config_comments": True,
+    "plot_gallery": True,
+}
+
+html_theme = "furo"
+html_title = "varprop"
+html_static_path = ["_static"]
+html_css_files = ["varprop.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": False}
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
