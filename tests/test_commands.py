@@ -227,7 +227,9 @@ def test_a_gain_comes_with_lines_to_write(capsys: Capture) -> None:
     assert "nn.init.normal_(m.weight, std=1.4142136 / m.in_features**0.5)" in text
     assert 'VarianceScaling(2, "fan_in", "untruncated_normal")' in text
     assert 'jax.nn.initializers.variance_scaling(2, "fan_in", "normal")' in text
-    assert max(map(len, text.splitlines())) <= 80
+    assert "depth 100 is fine" in text
+    for act in ("relu", "silu"):
+        assert max(map(len, printed(capsys, "gain", act).splitlines())) <= 80
     found = as_json(capsys, "gain", "silu")
     point = theory.critical("silu")
     assert (found["sigma_w"], found["sigma_b"]) == (point.sigma_w, point.sigma_b)

@@ -24,7 +24,7 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
-_PATIENCE = 120.0  # seconds for one answer, on a machine that is busy with other things
+_PATIENCE = 600.0  # seconds for one answer, on a machine that is busy with other things
 
 
 class Browser:
