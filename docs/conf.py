@@ -36,6 +36,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "docstrings",
     "derivation_pages",
     "command_pages",
 ]
@@ -48,11 +49,10 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"
 
-autosummary_generate = True
+_reference = Path(__file__).parent / "reference"
+autosummary_generate = [f"reference/{page.name}" for page in sorted(_reference.glob("*.md"))]
 autodoc_typehints = "none"  # numpydoc has them, with shapes and ranges
-numpydoc_show_class_members = True
-numpydoc_show_inherited_class_members = False
-numpydoc_class_members_toctree = False
+numpydoc_show_class_members = False  # autodoc lists them, each with its docstring
 numpydoc_xref_param_type = False
 
 sphinx_gallery_conf = {
@@ -79,7 +79,7 @@ html_css_files = ["varprop.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": False}
-pygments_style = "friendly"
-pygments_dark_style = "github-dark"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -32,7 +32,7 @@ _CONTRAST = """(() => {
     return "rgb(255, 255, 255)";
   };
   const poor = [];
-  const read = "main :is(p, li, a, td, th, dt, h1, h2, h3, code, math)";
+  const read = "main :is(p, li, a, td, th, dt, h1, h2, h3, code, math, pre, pre span)";
   for (const e of document.querySelectorAll(read)) {
     if (!e.checkVisibility() || !e.textContent.trim()) continue;
     const pair = [level(getComputedStyle(e).color), level(behind(e))].sort((a, b) => b - a);

@@ -28,7 +28,7 @@ def _write(app: Sphinx) -> None:
     parts = [_TOP, *_described(cli)]
     for name, command in sorted(cli.commands.items()):
         parts += [f"## varprop {name}", *_described(command)]
-        parts += ["### Options", *_options(name, command)]
+        parts += ["**Options**", *_options(command)]
     page = Path(app.srcdir) / "reference" / "commands.md"
     text = "\n\n".join(parts) + "\n"
     if not page.exists() or page.read_text() != text:  # else it would be read again
@@ -44,8 +44,8 @@ def _described(command: click.Command) -> Iterator[str]:
             yield _escaped(" ".join(part.split()))
 
 
-def _options(name: str, command: click.Command) -> Iterator[str]:
-    context = click.Context(command, info_name=f"varprop {name}")
+def _options(command: click.Command) -> Iterator[str]:
+    context = click.Context(command, parent=click.Context(cli, **cli.context_settings))
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is None:  # an argument: the text above speaks of it
