@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from made import rewrite
 from sphinx.application import Sphinx
 
 from varprop.cli import cli
@@ -29,10 +30,7 @@ def _write(app: Sphinx) -> None:
     for name, command in sorted(cli.commands.items()):
         parts += [f"## varprop {name}", *_described(command)]
         parts += ["**Options**", *_options(command)]
-    page = Path(app.srcdir) / "reference" / "commands.md"
-    text = "\n\n".join(parts) + "\n"
-    if not page.exists() or page.read_text() != text:  # else it would be read again
-        page.write_text(text)
+    rewrite(Path(app.srcdir) / "reference" / "commands.md", "\n\n".join(parts) + "\n")
 
 
 def _described(command: click.Command) -> Iterator[str]:

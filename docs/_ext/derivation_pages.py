@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from made import newer_than_the_package
+from made import newer_than_the_package, rewrite
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -40,13 +40,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "explanation" / "derivations"
     folder.mkdir(parents=True, exist_ok=True)
-    index = folder / "index.md"
-    if newer_than_the_package(index):
-        return
     everything = theory.derivations()
     for derivation in everything:
-        _LOG.info("deriving %s", derivation.name)
-        derivation.write(folder / f"{derivation.name}.md", draw=paint, link="md")
+        page = folder / f"{derivation.name}.md"
+        if not newer_than_the_package(page):
+            _LOG.info("deriving %s", derivation.name)
+            derivation.write(page, draw=paint, link="md")
     lines = (f"- [{d.title}]({d.name}.md): {first_sentence(d.claim)}" for d in everything)
     names = (derivation.name for derivation in everything)
-    index.write_text(_INDEX.format(names="\n".join(names), lines="\n".join(lines)))
+    rewrite(folder / "index.md", _INDEX.format(names="\n".join(names), lines="\n".join(lines)))
