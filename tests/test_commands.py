@@ -137,6 +137,20 @@ def test_compare_is_simulate_side_by_side(capsys: Capture) -> None:
     assert rows[7]["scheme"] == "xavier"
 
 
+def test_compare_has_columns_for_what_there_is(capsys: Capture) -> None:
+    def columns(*line: str) -> list[str]:
+        return (
+            printed(capsys, "compare", "--depth", "4", "--trials", "9", *line)
+            .split("\n")[2]
+            .split()
+        )
+
+    plain = ["network", "q", "first", "q", "last", "theory", "g", "first", "theory", "satur%"]
+    assert columns("--act", "tanh", "--width", "30") == plain
+    assert columns("--act", "relu", "--width", "30") == [*plain, "zero%"]
+    assert columns("--act", "relu", "--width", "1") == [*plain, "zero%", "dead"]  # half die a layer
+
+
 def test_every_activation_meets_every_scheme(capsys: Capture) -> None:
     line = ["compare", "--acts", "relu,leaky_relu(0.2)", "--schemes", "he,lecun", *SMALL]
     found = as_json(capsys, *line, "--depth", "2")
