@@ -7,6 +7,7 @@ descriptor 3, answers and events out of 4.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -27,19 +28,30 @@ _FLAGS = (
 _PATIENCE = 600.0  # seconds for one answer, on a machine that is busy with other things
 
 
+def _moved(descriptor: int) -> int:
+    higher = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return higher
+
+
 class Browser:
     """One page in a browser of its own; `events` has what the page reported since `open`."""
 
     def __init__(self) -> None:
         assert PROGRAM is not None, "no Chromium: apt install chromium"
         self._profile = tempfile.TemporaryDirectory()
-        # The child's descriptors 3 and 4; dup2 in a shell, for Python's may be taken.
-        child_in, self._out = os.pipe()
-        self._in, child_out = os.pipe()
+        pipes = os.pipe(), os.pipe()
+        # Out of the way of 3 and 4, which are the child's.
+        (child_in, self._out), (self._in, child_out) = (map(_moved, pair) for pair in pipes)
+
+        def arrange() -> None:
+            os.dup2(child_in, 3)
+            os.dup2(child_out, 4)
+
         command = [PROGRAM, *_FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{child_in} 4>&{child_out}', "sh", *command],
-            pass_fds=(child_in, child_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            command, preexec_fn=arrange, pass_fds=(3, 4),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(child_in)
         os.close(child_out)
