@@ -75,6 +75,7 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = "varprop"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["varprop.css"]
 html_show_sourcelink = False
 html_copy_source = False

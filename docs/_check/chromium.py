@@ -114,7 +114,8 @@ class Browser:
         """Load a page and wait until it and its pictures are there."""
         self.look(width=width, height=height, dark=dark)
         self.events.clear()
-        self.call("Page.navigate", url=address)
+        failed = self.call("Page.navigate", url=address).get("errorText")
+        assert failed is None, f"{address}: {failed}"
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
