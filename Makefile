@@ -8,7 +8,7 @@ SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
 BUILD := --config-settings=build-dir=build/$(shell $(PYTHON) -c 'import sys, platform; \
 	print(sys.implementation.cache_tag + "-" + platform.machine())')
 
-.PHONY: demo test verify lint bench clean
+.PHONY: demo test verify lint docs docs-check bench clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,11 @@ $(VENV)/testable: $(VENV)/installed
 
 $(VENV)/lint: $(VENV)/testable
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[lint]"
+	@touch $@
+
+$(VENV)/documentable: $(VENV)/installed
+	@echo "Installing what the documentation needs (PyTorch among it)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[docs]"
 	@touch $@
 
 demo: $(VENV)/installed
@@ -44,10 +49,20 @@ demo: $(VENV)/installed
 test: $(VENV)/testable
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# What takes too long for every change: a sweep is killed 20 times; Lyapunov exponents to 4 digits.
-verify: test
+# What takes too long for every change: a sweep is killed 20 times, Lyapunov exponents to 4 digits,
+# long examples, every page seen.
+verify: test docs-check
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
 	VARPROP_EXPONENTS=9000 $(BIN)/python -m pytest -n 0 tests/test_lyapunov.py
+	VARPROP_LONG=1 $(BIN)/python -m pytest -n 0 tests/test_docs.py -k long
+
+# The site, in docs/_build/html; a warning is an error.
+docs: $(VENV)/documentable
+	$(BIN)/python -m sphinx -b html -j auto -W --keep-going -q docs docs/_build/html
+
+# Every page of it in headless Chromium: wide, narrow and dark.
+docs-check: docs $(VENV)/testable
+	$(BIN)/python -m pytest -q docs/_check
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
@@ -65,4 +80,5 @@ bench: $(VENV)/testable
 	$(BIN)/python benchmarks/sweep.py
 
 clean:
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) build demo docs/_build docs/gallery docs/reference/api docs/reference/commands.md \
+		docs/explanation/derivations
