@@ -8,7 +8,7 @@ SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
 BUILD := --config-settings=build-dir=build/$(shell $(PYTHON) -c 'import sys, platform; \
 	print(sys.implementation.cache_tag + "-" + platform.machine())')
 
-.PHONY: demo test verify mutants lint bench clean
+.PHONY: demo test verify mutants lint docs docs-check bench clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,11 @@ $(VENV)/testable: $(VENV)/installed
 
 $(VENV)/lint: $(VENV)/testable
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[lint]"
+	@touch $@
+
+$(VENV)/documentable: $(VENV)/installed
+	@echo "Installing what the documentation needs (PyTorch among it)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[docs]"
 	@touch $@
 
 demo: $(VENV)/installed
@@ -45,19 +50,29 @@ test: $(VENV)/testable
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # What takes too long for every change: a sweep is killed 20 times, Lyapunov exponents to 4 digits,
-# and the campaigns of verify/ in their long forms: days (CAMPAIGNS="memcheck files" runs some).
+# long examples, every page seen, and the campaigns of verify/ in their long forms: days
+# (CAMPAIGNS="memcheck files" runs some).
 $(VENV)/verifiable: $(VENV)/testable
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[verify]"
 	@touch $@
 
-verify: $(VENV)/verifiable test
+verify: $(VENV)/verifiable test docs-check
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
 	VARPROP_EXPONENTS=9000 $(BIN)/python -m pytest -n 0 tests/test_lyapunov.py
+	VARPROP_LONG=1 $(BIN)/python -m pytest -n 0 tests/test_docs.py -k long
 	$(BIN)/python -m verify $(CAMPAIGNS)
 
 # Plants every fault of verify/mutants in a scratch copy: the ordinary tests must see each.
 mutants: $(VENV)/verifiable
 	$(BIN)/python -m verify.mutants
+
+# The site, in docs/_build/html; a warning is an error.
+docs: $(VENV)/documentable
+	$(BIN)/python -m sphinx -b html -j auto -W --keep-going -q docs docs/_build/html
+
+# Every page of it in headless Chromium: wide, narrow and dark.
+docs-check: docs $(VENV)/testable
+	$(BIN)/python -m pytest -q docs/_check
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
@@ -65,13 +80,15 @@ lint: $(VENV)/lint
 	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint src
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml --python-executable bin/python
 
-bench: $(VENV)/installed
+bench: $(VENV)/testable
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/backward.py
 	$(BIN)/python benchmarks/dense.py
 	$(BIN)/python benchmarks/theory.py
 	$(BIN)/python benchmarks/matrix.py
 	$(BIN)/python benchmarks/spectrum.py
+	$(BIN)/python benchmarks/sweep.py
 
 clean:
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) build demo docs/_build docs/gallery docs/reference/api docs/reference/commands.md \
+		docs/explanation/derivations

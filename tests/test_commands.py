@@ -151,6 +151,20 @@ def test_compare_is_simulate_side_by_side(capsys: Capture) -> None:
     assert rows[7]["scheme"] == "xavier"
 
 
+def test_compare_has_columns_for_what_there_is(capsys: Capture) -> None:
+    def columns(*line: str) -> list[str]:
+        return (
+            printed(capsys, "compare", "--depth", "4", "--trials", "9", *line)
+            .split("\n")[2]
+            .split()
+        )
+
+    plain = ["network", "q", "first", "q", "last", "theory", "g", "first", "theory", "satur%"]
+    assert columns("--act", "tanh", "--width", "30") == plain
+    assert columns("--act", "relu", "--width", "30") == [*plain, "zero%"]
+    assert columns("--act", "relu", "--width", "1") == [*plain, "zero%", "dead"]  # half die a layer
+
+
 def test_every_activation_meets_every_scheme(capsys: Capture) -> None:
     line = ["compare", "--acts", "relu,leaky_relu(0.2)", "--schemes", "he,lecun", *SMALL]
     found = as_json(capsys, *line, "--depth", "2")
@@ -241,7 +255,9 @@ def test_a_gain_comes_with_lines_to_write(capsys: Capture) -> None:
     assert "nn.init.normal_(m.weight, std=1.4142136 / m.in_features**0.5)" in text
     assert 'VarianceScaling(2, "fan_in", "untruncated_normal")' in text
     assert 'jax.nn.initializers.variance_scaling(2, "fan_in", "normal")' in text
-    assert max(map(len, text.splitlines())) <= 80
+    assert "depth 100 is fine" in text
+    for act in ("relu", "silu"):
+        assert max(map(len, printed(capsys, "gain", act).splitlines())) <= 80
     found = as_json(capsys, "gain", "silu")
     point = theory.critical("silu")
     assert (found["sigma_w"], found["sigma_b"]) == (point.sigma_w, point.sigma_b)

@@ -14,8 +14,8 @@ from varprop import plot
 from varprop.figure import COLOURS, DASHES, MARKERS, new_figure
 from varprop.histogram import NO_SCALE, Counts
 from varprop.network import Network
+from varprop.pair_prediction import input_log_gap
 from varprop.plot_compare import told_apart
-from varprop.plot_correlation import _input_log_gap
 from varprop.plot_histograms import drawn_layer, drawn_range, highest_values
 from varprop.theory import fixed_point, gain, predict
 
@@ -219,7 +219,7 @@ def test_the_angle_of_the_inputs_is_found_again(
         x=np.array([first, second]),
     )  # fmt: skip
     logs = np.array(p.input_mean_square_log)
-    assert np.exp(_input_log_gap(p, 0, logs)) == pytest.approx(gap, rel=1e-8)
+    assert np.exp(input_log_gap(p, 0, logs)) == pytest.approx(gap, rel=1e-8)
 
 
 def test_correlations_are_drawn_with_theory() -> None:
@@ -286,14 +286,14 @@ def test_fixed_points_are_marked() -> None:
 
 def test_phases_are_drawn_where_they_should() -> None:
     found = varprop.phase_diagram("tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1, 0.2], depth=9, width=50)
-    left, right = new_figure().subplots(1, 2)
-    assert plot.phase(found, left) is left
-    assert right.collections[:] == []
-    pair = (left, right)
-    assert plot.phase(found, pair) is pair
-    np.testing.assert_array_equal(right.collections[0].get_array(), found.log_variance)
-    with pytest.raises(ValueError, match="two of them, got 3"):
-        plot.phase(found, (left, right, left))
+    panels = tuple(new_figure().subplots(1, 3))
+    assert plot.phase(found, panels[0]) is panels[0]
+    assert panels[1].collections[:] == []
+    assert plot.phase(found, panels) is panels
+    np.testing.assert_array_equal(panels[1].collections[0].get_array(), found.correlation)
+    np.testing.assert_array_equal(panels[2].collections[0].get_array(), found.log_variance)
+    with pytest.raises(ValueError, match="three of them, got 4"):
+        plot.phase(found, (*panels, panels[0]))
 
 
 def test_a_phase_diagram_of_one_row_has_cells() -> None:

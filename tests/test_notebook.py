@@ -48,6 +48,7 @@ def test_a_propagation_shows_its_table() -> None:
     assert body[:, 3].tolist() == [format_log(v) for v in p.preactivation.log_median.filled()]
     assert "dead networks: 2 of 9" in text
     assert "depth 5, width 7, tanh, xavier" in text
+    assert "q, a: mean squares of pre-activations and of activations;" in text  # not wrapped
 
 
 def test_names_are_escaped() -> None:

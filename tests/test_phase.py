@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 from budget import Share, two_sided
 
 import varprop
-from varprop import phase
+from varprop import phase_cell
 from varprop.cli import main
 from varprop.phase import phase_diagram, predicted_edge
-from varprop.theory import critical
+from varprop.theory import critical, predict
 
 SHARE = Share("phase")
 SMALL: dict[str, Any] = {
@@ -60,8 +61,11 @@ def test_cells_are_those_of_simulate() -> None:
     found = phase_diagram("tanh", **SMALL, stderr=0.02)
     trials = int(found.trials[1, 2])
     p = varprop.simulate(
-        act="tanh", sigma_w=1.6, sigma_b=0.5, depth=20, width=100, trials=trials
-    )  # fmt: skip
+        act="tanh", sigma_w=1.6, sigma_b=0.5, depth=20, width=100, trials=trials, correlation=0.5
+    )
+    assert found.correlation[1, 2] == pytest.approx(p.correlation.mean[-1], rel=1e-14)
+    assert found.correlation_stderr[1, 2] == pytest.approx(p.correlation.stderr[-1], rel=1e-12)
+    p = p.input(0)
     assert found.log_variance[1, 2] == p.variance.log_mean[-1]
     ratios = p.gradient.trials[:, 10] / p.gradient.trials[:, -1]
     assert found.growth[1, 2] == pytest.approx(np.log(ratios.mean()) / 9, rel=1e-12)
@@ -81,8 +85,46 @@ def test_same_bits_from_any_executor() -> None:
     expected = phase_diagram("tanh", **SMALL, threads=1)
     with ThreadPoolExecutor(3) as pool:
         found = phase_diagram("tanh", **SMALL, executor=pool)
-    for name in ("growth", "growth_stderr", "log_variance", "log_variance_stderr", "trials"):
-        assert np.array_equal(getattr(found, name), getattr(expected, name))
+    for field in fields(found):
+        assert np.array_equal(getattr(found, field.name), getattr(expected, field.name))
+
+
+def test_correlations_are_those_of_theory() -> None:
+    """At width n, c is off by about 1/n."""
+    found = phase_diagram(
+        "erf", sigma_w=[0.8, 1.8], sigma_b=[0.3], depth=12, width=4000, correlation=-0.2, trials=64,
+        stderr=None, seed=3,
+    )  # fmt: skip
+    assert (found.trials == 64).all()
+    for i, sigma_w in enumerate(found.sigma_w):
+        net = varprop.Network(12, act="erf", sigma_w=sigma_w, sigma_b=0.3)
+        expected = predict(net, correlation=-0.2).correlation[-1]
+        sigmas = (found.correlation[0, i] - expected) / found.correlation_stderr[0, i]
+        SHARE.check(f"correlation {i}", two_sided(sigmas))
+
+
+def test_where_pairs_are_lost_one_input_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def simulate(**arguments: Any) -> varprop.Propagation:
+        if arguments["sigma_w"] < 1 and arguments["correlation"] is not None:
+            raise OverflowError("in layer 3 every value is below float64")
+        return varprop.simulate(**arguments)
+
+    monkeypatch.setattr(phase_cell, "simulate", simulate)
+    found = phase_diagram(
+        "tanh", sigma_w=[0.5, 1.5], sigma_b=[0.1, 0.2], depth=9, width=50, stderr=None
+    )
+    assert np.isnan(found.correlation).tolist() == [[True, False]] * 2
+    one = varprop.simulate(act="tanh", sigma_w=0.5, sigma_b=0.1, depth=9, width=50, trials=16)
+    assert found.log_variance[0, 0] == one.variance.log_mean[-1]
+    assert len(found.plot().axes) == 6  # three panels, each with its colours
+
+
+def test_progress_counts_cells() -> None:
+    seen: list[tuple[int, int]] = []
+    phase_diagram(
+        "relu", **SMALL, stderr=0.02, progress=lambda done, cells: seen.append((done, cells))
+    )
+    assert seen == [(done, 8) for done in range(9)]
 
 
 @pytest.mark.parametrize(
@@ -92,15 +134,17 @@ def test_same_bits_from_any_executor() -> None:
         ({"sigma_b": []}, "sigma_b must be a list of ascending numbers"),
         ({"sigma_b": [-1.0]}, "sigma_b"),
         ({"depth": 3}, "depth must be from 4"),
-        ({"stderr": 0}, "stderr must be a number above 0, got 0"),
+        ({"stderr": 0}, "stderr must be a number above 0, or None, got 0"),
         ({"most_trials": 15}, "most_trials must be from 16"),
+        ({"trials": 1}, "trials must be from 2"),
+        ({"correlation": 2}, "correlation is a cosine"),
         ({"act": "sign"}, "jumps"),
     ],
 )
 def test_bad_arguments_stop_before_the_work(
     monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(phase, "simulate", None)
+    monkeypatch.setattr(phase_cell, "simulate", None)
     with pytest.raises(ValueError, match=message):
         phase_diagram(**(SMALL | parameters))
 

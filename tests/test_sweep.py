@@ -16,7 +16,8 @@ import varprop
 from varprop import sweep_pieces
 from varprop.sweep_grid import Grid, differences
 from varprop.sweep_pieces import Plan
-from varprop.sweep_work import QUANTITIES, SUMMARIES
+from varprop.sweep_rows import Shape, rows_of
+from varprop.sweep_work import PREDICTIONS, SUMMARIES
 
 SMALL: dict[str, Any] = {"depth": 6, "width": 40, "trials": 12}
 GRID: dict[str, Any] = {
@@ -40,7 +41,7 @@ def test_labels_and_shape() -> None:
     assert ds.sigma_w.values.tolist() == [0.01, 1.5]
     assert ds.layer.values.tolist() == list(range(1, 61))
     assert (ds.trials == 12).all()
-    assert set(SUMMARIES) | {"log_prediction", "dead", "trials"} == set(ds.data_vars)
+    assert {*SUMMARIES, *PREDICTIONS, "dead", "trials"} == set(ds.data_vars)
     assert "varprop" in ds.attrs["software"]
     assert {"numpy", "simd", "definition"} <= set(ds.attrs)
 
@@ -57,12 +58,12 @@ def test_every_cell_has_the_bits_of_simulate(monkeypatch: pytest.MonkeyPatch, go
                 assert cell["dead"][:depth].values.tolist() == [
                     int(((p.died > 0) & (p.died <= layer)).sum()) for layer in range(1, depth + 1)
                 ]
-                for quantity in QUANTITIES:
-                    found = cell.sel(quantity=quantity.name)
-                    if quantity.name == "gradient" and not p.backward:
+                for row in rows_of(Shape(1, 1, 0)):
+                    found = cell.sel(quantity=row.label)
+                    if row.label == "gradient" and not p.backward:
                         assert np.isnan(found["log_mean"]).all()
                         continue
-                    statistic = getattr(p, quantity.name)
+                    statistic = getattr(p, row.label)
                     for name in ("log_mean", "log_median", "log_of_mean", "log_stderr"):
                         expected = getattr(statistic, name)
                         values = np.ma.masked_invalid(found[name].values[:depth])
@@ -189,6 +190,11 @@ def test_activations_of_ones_own(many_pieces: None) -> None:
         ({"threads": 0}, ValueError, "threads=0"),
         ({"executor": "dask"}, TypeError, "executor must be None"),
         ({"depth": None}, ValueError, "depth is missing"),
+        ({"sigma_w": [1.0, np.nan]}, ValueError, "sigma_w=nan: .*not nan"),
+        ({"sigma_w": np.ones((2, 2))}, ValueError, "sigma_w must be a number"),
+        ({"correlation": [0.5, 1.5]}, ValueError, r"correlation=1\.5: correlation is a cosine"),
+        ({"histogram": True}, TypeError, "no parameter 'histogram'"),
+        ({"spectrum": True}, TypeError, "no parameter 'spectrum'"),
     ],
 )
 def test_bad_arguments_stop_before_the_work(

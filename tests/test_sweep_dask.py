@@ -32,7 +32,7 @@ def many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def cluster() -> Iterator[LocalCluster]:
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, protocol="tcp://",
-        dashboard_address=None, silence_logs=50,
+        dashboard_address=":0", silence_logs=50,
     ) as cluster:  # fmt: skip
         yield cluster
 

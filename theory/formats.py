@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .derivation import Derivation
     from .figure import Figure
 
-__all__ = ["FORMATS", "Painter", "check_format", "write", "write_page"]
+__all__ = ["FORMATS", "Painter", "check_format", "spaced", "write", "write_page"]
 
 Painter = Callable[["Figure", Path], None]
 Images = dict[str, Path]
@@ -128,6 +128,17 @@ def write(
     _save(content, target)
 
 
+def spaced(text: str) -> str:
+    r"""LaTeX for MathML, which sets E x without a space between.
+
+    Examples
+    --------
+    >>> spaced(r"\operatorname{E} x")
+    '\\operatorname{E}\\, x'
+    """
+    return re.sub(r"(\\operatorname\{\w+\}) (?=\w|\\(?!left|,))", r"\1\\, ", text)
+
+
 def write_page(text: str, title: str, path: str | os.PathLike[str]) -> None:
     """Write Markdown as a page of its own, in the format that the name's ending says.
 
@@ -193,9 +204,7 @@ def _markdown(text: str, title: str, images: Images, code: Code) -> bytes:
 
 
 def _html(text: str, title: str, images: Images, code: Code) -> bytes:
-    # MathML sets E x without a space between.
-    text = re.sub(r"(\\operatorname\{\w+\}) (?=\w|\\(?!left|,))", r"\1\\, ", text)
-    body = _converted(text, "html5", "--mathml", _ONE_LINE)
+    body = _converted(spaced(text), "html5", "--mathml", _ONE_LINE)
     body = re.sub(r"<table.*?</table>", r'<div class="wide">\g<0></div>', body, flags=re.DOTALL)
     page = styles.HTML.replace("@title@", html.escape(title))
     return page.replace("@body@", body.strip()).encode()

@@ -12,8 +12,9 @@ import click
 from . import compare_command, gain_command, histogram_command, list_commands
 from .command_output import FIGURE, check_outputs, form_options, progress_bar, put, wrote
 from .options import in_options, network_options, network_parts, run_options
+from .phase_command import phase_options
 from .spectrum_command import spectrum_options
-from .sweep_command import phase_options, sweep_options
+from .sweep_command import sweep_options
 
 OK, ERROR, INTERRUPTED = 0, 1, 130
 # What bad values, files and missing optional packages raise; anything else is a bug to be shown.
@@ -251,10 +252,10 @@ def sweep(
 @phase_options
 @form_options
 def phase(output: str, form: str | None, **options: Any) -> None:
-    """Measure growth of gradients and variance over sigma_w and sigma_b, and draw both.
+    """Measure gradients, correlation and variance over sigma_w and sigma_b; draw them.
 
     Networks go where they are needed to reach --stderr in every cell. Theory's edge
-    of chaos lies over the figure.
+    of chaos and its depth scales lie over the figure.
 
     \b
     Examples:
@@ -262,11 +263,11 @@ def phase(output: str, form: str | None, **options: Any) -> None:
       varprop phase --act gelu --sigma-w 1:2:41 --sigma-b 0:1:21 -o gelu.pdf
 
     --json prints one object: the axes sigma_w and sigma_b, growth (of g per layer,
-    ln) and log_variance (of the last layer) with their standard errors, by sigma_b
-    and then sigma_w, theory's predicted_growth, and the edge. --csv prints a row
-    for each cell.
+    ln), correlation and log_variance (of the last layer) with their standard
+    errors, by sigma_b and then sigma_w, theory's predicted_growth, and the edge.
+    --csv prints a row for each cell.
     """
-    from . import sweep_command as room
+    from . import phase_command as room
 
     check_outputs(output, None)
     diagram = room.draw_phases(output, options)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .statistic import FloatArray
 
 _DEPTH = 50
-_PAGE = 18  # letters of a name in the table
+_NAME = 22  # letters of a network's name in the table
 
 
 def _names(_context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
@@ -133,6 +133,8 @@ def table(results: Sequence[Propagation]) -> str:
 
     common, labels = told_apart(results)
     back = all(result.backward for result in results)
+    zeros = any(result.zero.mean[-1] > 0 for result in results)
+    deaths = any(result.dead for result in results)
     body = []
     for result, label in zip(results, labels, strict=True):
         depth = result.network.depth
@@ -141,27 +143,28 @@ def table(results: Sequence[Propagation]) -> str:
         in_theory = [
             predicted_logs(prediction, name, depth) for name in ("preactivation", "gradient")
         ]
-        cells = [shortened(label, _PAGE), format_log(q[0]), format_log(q[-1])]
+        cells = [shortened(label, _NAME), format_log(q[0]), format_log(q[-1])]
         cells.append("-" if in_theory[0] is None else format_log(in_theory[0][-1]))
         if g is not None:
             cells.append(format_log(g[0]))
             cells.append("-" if in_theory[1] is None else format_log(in_theory[1][0]))
-        cells += [format_share(result.saturated.mean[-1]), format_share(result.zero.mean[-1])]
-        cells.append(str(result.dead))
+        cells.append(format_share(result.saturated.mean[-1]))
+        cells += [format_share(result.zero.mean[-1])] if zeros else []
+        cells += [str(result.dead)] if deaths else []
         body.append(cells)
     heads = ["network", "q first", "q last", "theory"]
-    heads += ["g first", "theory"] if back else []
+    heads += [*(["g first", "theory"] if back else []), "satur%"]
+    heads += [*(["zero%"] if zeros else []), *(["dead"] if deaths else [])]
     note = (
         "q: mean square of pre-activations in the first and the last layer; "
         + ("g: of a gradient that comes back from the last layer (1 there) to the first; " * back)
-        + "medians over networks. theory: the limit of infinite width. satur%, zero%: units of "
-        "the last layer with a slope of at most 5% of the largest, and units that are exactly 0. "
-        "dead: networks."
+        + "medians over networks. theory: the limit of infinite width. satur%: units of the last "
+        "layer with a slope of at most 5% of the largest"
+        + ("; zero%: units that are exactly 0." if zeros else ".")
+        + (" dead: networks whose units all are 0." if deaths else "")
     )
     title = wrapped(f"{counted(results[0].trials, 'network')} each: {common}", "  ")
-    return f"{title}\n\n{text_table([*heads, 'satur%', 'zero%', 'dead'], body, left=1)}\n\n" + (
-        wrapped(note)
-    )
+    return f"{title}\n\n{text_table(heads, body, left=1)}\n\n{wrapped(note)}"
 
 
 def _medians(result: Propagation, name: str) -> FloatArray:

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from .theory.derivation import Derivation
 
-__all__ = ["checked", "derive_all", "listing", "names", "show", "write_documents"]
+__all__ = ["checked", "derive_all", "first_sentence", "listing", "names", "show", "write_documents"]
 
 _INDEX = """# Derivations
 
@@ -125,7 +125,7 @@ def derive_all(folder: str, suffix: str) -> None:
     for derivation in theory.derivations():
         path = place / f"{derivation.name}.{suffix}"
         _write(derivation, path, link=suffix)
-        lines.append(f"- [{derivation.title}]({path.name}): {_first_sentence(derivation.claim)}")
+        lines.append(f"- [{derivation.title}]({path.name}): {first_sentence(derivation.claim)}")
     _write_index(place, suffix, lines)
 
 
@@ -162,8 +162,14 @@ def _write(derivation: Derivation, path: Path, link: str | None = None) -> None:
     click.echo(f"wrote {path}", err=True)
 
 
-def _first_sentence(text: str) -> str:
-    """Up to the first full stop that a capital letter follows."""
+def first_sentence(text: str) -> str:
+    """Up to the first full stop that a capital letter follows.
+
+    Examples
+    --------
+    >>> first_sentence("ReLU halves $K$. So\\nweights need 2/n.")
+    'ReLU halves $K$.'
+    """
     import re
 
     return re.split(r"(?<=\.) (?=[A-Z$])", " ".join(text.split()), maxsplit=1)[0]

@@ -61,7 +61,7 @@ def propagation_html(propagation: Propagation) -> str:
     columns = layer_cells(propagation, rows, spread, 3)
     table = html_table(list(columns), list(zip(*columns.values(), strict=True)))
     parts = (header(propagation), closing(propagation, summarise(propagation)))
-    note = f"<small>{html_text(legend(propagation))}</small>"
+    note = f"<small>{html_text(' '.join(legend(propagation).split()))}</small>"
     return html_text(parts[0]) + table + html_text(parts[1]) + note
 
 

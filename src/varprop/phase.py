@@ -1,16 +1,11 @@
-"""Phase diagrams: variance and growth of gradients over (sigma_w, sigma_b), with theory's edge.
-
-Growth is ln of the mean over networks of g in the middle layer over g in the last one, per layer:
-on the way back through the second half of the layers, where transients of the input are over. It
-is ln chi_1 in the limit of width and depth.
-"""
+"""Phase diagrams: variance, correlation and growth of gradients over (sigma_w, sigma_b)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -18,8 +13,8 @@ import numpy.typing as npt
 
 from .arguments import whole
 from .network import ActivationSpec, Network
-from .simulate import MAX_TRIAL, simulate
-from .statistic import LayerStatistic
+from .phase_cell import Cell, measure, predicted_growth
+from .simulate import MAX_TRIAL
 from .sweep_executors import run_all, workers
 from .sweep_grid import Grid
 from .sweep_progress import Progress, shown_progress
@@ -33,8 +28,7 @@ __all__ = ["PhaseDiagram", "phase_diagram"]
 FloatArray = npt.NDArray[np.float64]
 Item = tuple[int, dict[str, Any]]
 
-_FIRST = 16  # networks of each cell before anything is known of its spread
-_MOST_AT_ONCE = 4  # by how much a round may multiply the networks of a cell
+SIGMA_W, SIGMA_B = np.linspace(0.5, 3.0, 26), np.linspace(0.0, 1.0, 11)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +47,15 @@ class PhaseDiagram:
         ln of the mean growth of g, per layer.
     predicted_growth : array
         The same in the theory of infinite width.
+    correlation, correlation_stderr : array
+        Mean over networks of c of the last layer; nan where a network is too near to silence for
+        two inputs to be told apart.
     trials : integer array
         Networks of each cell.
     depth, width, seed : int
         What was simulated.
+    input_correlation : float
+        c of the two inputs.
 
     Examples
     --------
@@ -73,10 +72,13 @@ class PhaseDiagram:
     growth: FloatArray
     growth_stderr: FloatArray
     predicted_growth: FloatArray
+    correlation: FloatArray
+    correlation_stderr: FloatArray
     trials: npt.NDArray[np.int64]
     depth: int
     width: int
     seed: int
+    input_correlation: float
 
     def edge(self) -> tuple[FloatArray, FloatArray]:
         """The measured edge of chaos: for each sigma_b the sigma_w at which growth is 0.
@@ -112,7 +114,7 @@ class PhaseDiagram:
     @overload
     def plot(self, ax: Sequence[Axes]) -> Sequence[Axes]: ...
     def plot(self, ax: Axes | Sequence[Axes] | None = None) -> Figure | Axes | Sequence[Axes]:
-        """Draw growth and variance, and over them theory's edge; see `varprop.plot.phase`."""
+        """Draw growth, correlation and variance with theory's edge; see `varprop.plot.phase`."""
         from .phase_plot import phase
 
         return phase(self, ax)
@@ -121,18 +123,20 @@ class PhaseDiagram:
 def phase_diagram(
     act: ActivationSpec = "tanh",
     *,
-    sigma_w: npt.ArrayLike,
-    sigma_b: npt.ArrayLike,
+    sigma_w: npt.ArrayLike = SIGMA_W,
+    sigma_b: npt.ArrayLike = SIGMA_B,
     depth: int = 50,
     width: int = 1000,
-    stderr: float = 0.005,
+    correlation: float = 0.5,
+    trials: int = 16,
+    stderr: float | None = 0.005,
     most_trials: int = 1000,
     seed: int = 0,
     executor: Any = None,
     threads: int | None = None,
     progress: Progress = None,
 ) -> PhaseDiagram:
-    """Measure where a signal's gradient grows and where it fades.
+    """Measure where signals and gradients grow and fade, and where two signals part.
 
     Networks go where they are needed: every cell gets a few, and then those whose standard error
     of the growth per layer is above `stderr` get as many more as that error asks for.
@@ -141,18 +145,23 @@ def phase_diagram(
     ----------
     act : str, Activation or (f, derivative), default "tanh"
         The activation; one without jumps.
-    sigma_w, sigma_b : array
-        The axes, ascending.
+    sigma_w, sigma_b : array, optional
+        The axes, ascending. Default: 0.5 to 3 in steps of 0.1, and 0 to 1 in steps of 0.1.
     depth : int, default 50
         Layers, 4 or more.
     width : int, default 1000
         Units in every layer.
-    stderr : float, default 0.005
-        Standard error of the growth per layer to be reached in every cell.
+    correlation : float, default 0.5
+        Cosine of the two inputs, from -1 to 1.
+    trials : int, default 16
+        Networks that every cell gets first, 2 or more.
+    stderr : float or None, default 0.005
+        Standard error of the growth per layer to be reached in every cell. None: `trials`
+        networks in each, whatever the error.
     most_trials : int, default 1000
-        Where a cell stops all the same, 16 or more.
+        Where a cell stops all the same; at least `trials`.
     seed, executor, threads, progress
-        As for `sweep`; progress counts cells that have reached their error.
+        As for `sweep`; progress counts cells that have all their networks.
 
     Returns
     -------
@@ -177,54 +186,72 @@ def phase_diagram(
     [[True, False]]
     """
     columns, rows = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
-    if not (isinstance(stderr, float | int) and 0 < stderr < math.inf):
-        raise ValueError(f"stderr must be a number above 0, got {stderr!r}")
-    most = whole("most_trials", most_trials, _FIRST, MAX_TRIAL)
+    if stderr is not None and not (isinstance(stderr, float | int) and 0 < stderr < math.inf):
+        raise ValueError(f"stderr must be a number above 0, or None, got {stderr!r}")
+    first = whole("trials", trials, 2, MAX_TRIAL)
+    most = whole("most_trials", most_trials, first, MAX_TRIAL)
     whole("depth", depth, 4, 2**31)
-    fixed = {"act": act, "depth": depth, "width": width, "seed": seed, "backward": True}
+    fixed: dict[str, Any] = {
+        "act": act,
+        "depth": depth,
+        "width": width,
+        "seed": seed,
+        "backward": True,
+    }
+    fixed["correlation"] = correlation
     axes = {"sigma_b": rows.tolist(), "sigma_w": columns.tolist()}
-    grid = Grid.of(axes, _FIRST)
-    grid = Grid(fixed, grid.axes, _FIRST)
-    for cell in range(grid.size):
-        grid.run(cell)
-    logs: list[FloatArray] = [np.empty((2, 0)) for _ in range(grid.size)]
-    wanted = dict.fromkeys(range(grid.size), _FIRST)
-    layers = depth - 1 - depth // 2
+    grid = Grid.of(axes, first)
+    grid = Grid(fixed, grid.axes, first)
+    grid.runs()
+    cells = [Cell(depth) for _ in range(grid.size)]
     with (
         workers(executor, grid.size, threads) as (pool, each, trouble),
         shown_progress(progress, 0, grid.size) as update,
     ):
-        while wanted:
-            items = _items(grid, logs, wanted, each)
-            for (cell, _), more in run_all(pool, _measure, items, trouble):
-                logs[cell] = np.concatenate([logs[cell], more], axis=1)
-            errors = [_mean_growth(log[1], layers)[1] / stderr for log in logs]
-            wanted = {
-                cell: number
-                for cell, (log, ratio) in enumerate(zip(logs, errors, strict=True))
-                if (number := _more(log.shape[1], ratio, most)) > log.shape[1]
-            }
-            update(grid.size - len(wanted))
-    shape = grid.shape
-    mean = np.array([[log[0].mean(), _mean_growth(log[1], layers)[0]] for log in logs])
-    error = np.array([[_stderr(log[0]), _mean_growth(log[1], layers)[1]] for log in logs])
-    networks = (
-        Network(depth, width, act=act, sigma_w=w, sigma_b=b) for b, w in product(rows, columns)
-    )
+        queue = _Queue(
+            (cell, {**grid.arguments(cell), "threads": each}) for cell in range(grid.size)
+        )
+        done = 0
+        for (number, arguments), found in run_all(pool, measure, queue, trouble):
+            there = cells[number].add(found)
+            wanted = there if stderr is None else cells[number].wanted(stderr, most)
+            if wanted > there:
+                own = {"first_trial": there, "trials": wanted - there}
+                queue.append((number, arguments | own))
+            else:
+                done += 1
+                update(done)
+    summaries = np.array([cell.summary() for cell in cells]).T.reshape(7, *grid.shape)
+    names = (
+        "log_variance", "log_variance_stderr", "growth", "growth_stderr", "predicted_growth",
+        "correlation", "correlation_stderr",
+    )  # fmt: skip
     return PhaseDiagram(
         act=str(Network(depth, width, act=act).act),
         sigma_w=columns,
         sigma_b=rows,
-        log_variance=mean[:, 0].reshape(shape),
-        log_variance_stderr=error[:, 0].reshape(shape),
-        growth=mean[:, 1].reshape(shape),
-        growth_stderr=error[:, 1].reshape(shape),
-        predicted_growth=np.array([_predicted(network) for network in networks]).reshape(shape),
-        trials=np.array([log.shape[1] for log in logs]).reshape(shape),
+        trials=np.array([cell.trials for cell in cells]).reshape(grid.shape),
         depth=depth,
         width=width,
         seed=seed,
+        input_correlation=float(correlation),
+        **dict(zip(names, summaries, strict=True)),
     )
+
+
+class _Queue(Iterator[Item]):
+    """What is to be done: taken from the front while more comes in at the end."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = deque(items)
+
+    def append(self, item: Item) -> None:
+        self._items.append(item)
+
+    def __next__(self) -> Item:
+        if not self._items:
+            raise StopIteration
+        return self._items.popleft()
 
 
 def _axis(name: str, values: npt.ArrayLike) -> FloatArray:
@@ -232,60 +259,6 @@ def _axis(name: str, values: npt.ArrayLike) -> FloatArray:
     if array.ndim != 1 or array.size == 0 or (np.diff(array) <= 0).any():
         raise ValueError(f"{name} must be a list of ascending numbers, got {values!r}")
     return array
-
-
-def _items(
-    grid: Grid, logs: Sequence[FloatArray], wanted: dict[int, int], threads: int
-) -> Iterator[Item]:
-    for cell, trials in wanted.items():
-        there = logs[cell].shape[1]
-        own = {"trials": trials - there, "first_trial": there, "threads": threads}
-        yield cell, {**grid.arguments(cell), **own}
-
-
-def _measure(item: Item) -> FloatArray:
-    """ln K of the last layer, and ln of the growth of g, (2, trials)."""
-    propagation = simulate(**item[1])
-    gradient = propagation.gradient.log.filled(-np.inf)
-    variance = propagation.variance.log.filled(-np.inf)[:, -1]
-    measured = np.array([variance, _growth(gradient)])
-    if not np.isfinite(measured).all():
-        where = ", ".join(f"{name}={item[1][name]}" for name in ("sigma_w", "sigma_b"))
-        raise ValueError(f"at {where} a network's signal or gradient is exactly 0: use more width")
-    return measured
-
-
-def _growth(log_gradient: FloatArray) -> Any:
-    """Of ln g through the second half of the layers."""
-    middle = log_gradient.shape[-1] // 2
-    with np.errstate(invalid="ignore"):  # the difference of two logarithms of 0
-        return log_gradient[..., middle] - log_gradient[..., -1]
-
-
-def _stderr(values: FloatArray) -> float:
-    return float(values.std(ddof=1)) / math.sqrt(values.size)
-
-
-def _mean_growth(logs: FloatArray, layers: int) -> tuple[float, float]:
-    """ln of a mean, per layer, and its standard error."""
-    statistic = LayerStatistic("growth", logs[:, np.newaxis])
-    log = float(statistic.log_of_mean[0])
-    relative = math.exp(float(statistic.log_of_stderr.filled(-np.inf)[0]) - log)
-    return log / layers, relative / layers
-
-
-def _more(there: int, ratio: float, most: int) -> int:
-    """How many networks a cell shall have whose standard error is `ratio` times too large."""
-    if ratio <= 1:
-        return there
-    return min(most, max(there + 1, math.ceil(there * min(ratio**2, _MOST_AT_ONCE))))
-
-
-def _predicted(network: Network) -> float:
-    from .theory import predict
-
-    layers = network.depth - 1 - network.depth // 2
-    return float(_growth(predict(network).log_gradient)) / layers
 
 
 def predicted_edge(diagram: PhaseDiagram) -> FloatArray:
@@ -314,7 +287,7 @@ def predicted_edge(diagram: PhaseDiagram) -> FloatArray:
 
 def _excess(diagram: PhaseDiagram, sigma_b: float) -> Callable[[float], float]:
     def growth(sigma_w: float) -> float:
-        return _predicted(
+        return predicted_growth(
             Network(diagram.depth, diagram.width, act=diagram.act, sigma_w=sigma_w, sigma_b=sigma_b)
         )
 

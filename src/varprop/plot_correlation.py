@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .figure import BLUE, GREY, SKY, draw_theory, dress, legend, new_figure, scale_log_or_not
+from .pair_prediction import predicted_log_gap
 from .plot_signal import heights, spaced, thinned
 from .statistic import LayerStatistic
 from .summary import HIGH, LOW
@@ -69,7 +70,7 @@ def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int =
     # Pairs of which one input died have no angle; they count from there on in no quantile.
     gap = LayerStatistic("gap", logs, missing=logs == np.inf)
     low, median, high = gap.log_quantile((LOW, 0.5, HIGH)).filled(np.nan)
-    theory = _predicted(propagation, pair)
+    theory = predicted_log_gap(propagation, pair)
     shown = np.concatenate([low, median, high] + ([] if theory is None else [theory]))
     shown = shown[np.isfinite(shown)]
     near = bool(shown.size and shown.min() < _NEAR)
@@ -100,42 +101,3 @@ def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int =
     ax.set_title(describe_network(propagation.network), loc="left", fontsize=12, wrap=True)
     legend(ax, loc="best")
     return ax
-
-
-def _predicted(propagation: Propagation, pair: int) -> FloatArray | None:
-    """ln(1 - c) by theory, for inputs as far apart as these."""
-    from .theory import predict
-
-    first, second = propagation.pairs[pair]
-    logs = np.ravel(propagation.input_mean_square_log)[[first, second]]
-    try:
-        log_gap = _input_log_gap(propagation, pair, logs)
-        found = predict(propagation.network, log_input_mean_square=logs.tolist(), log_gap=log_gap)
-        theory: FloatArray = found.log_gap
-    except (ValueError, OverflowError):
-        return None
-    return theory
-
-
-def _input_log_gap(propagation: Propagation, pair: int, logs: FloatArray) -> float:
-    """ln(1 - cosine) of the inputs, from the kernel of layer 1, which is exact.
-
-    With s = sigma_w^2 |x||x'|/n_0 and R = sqrt(K K'), layer 1 has R (1 - c_K) = R - sigma_b^2 -
-    s c, and R - sigma_b^2 - s is a difference of squares: written so that no digits are lost.
-    """
-    kernel = propagation.rows.log_kernel_gap
-    assert kernel is not None  # there are several inputs
-    gap = float(
-        np.exp(kernel.reshape(propagation.trials, -1, propagation.network.depth)[0, pair, 0])
-    )
-    if not np.isfinite(logs).all() or not math.isfinite(gap):
-        raise ValueError("an input of zeros has no angle to another")
-    weight = math.log(float(propagation.network.sigma_w[0]) ** 2)
-    bias = float(propagation.network.bias_std[0]) ** 2
-    # everything over s
-    extra = bias * math.exp(-weight - logs.mean())
-    ratio = math.exp(abs(logs[0] - logs[1]) / 2)
-    root = math.sqrt((ratio + extra) * (1 / ratio + extra))
-    apart = extra * (math.sqrt(ratio) - math.sqrt(1 / ratio)) ** 2 / (root + 1 + extra)
-    rest = gap * root - apart
-    return math.log(rest) if rest > 0 else -math.inf

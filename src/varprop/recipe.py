@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .activation import Activation
 from .network import Network
-from .text import format_log, wrapped
+from .text import WIDTH, format_log, wrapped
 
 if TYPE_CHECKING:
     from .theory import Gain
@@ -86,14 +86,14 @@ class Recipe:
 
     @property
     def outlook(self) -> str:
-        """One sentence about the depth."""
+        """Whether the depth is fine, and why."""
         first, last = (format_log(log) for log in self.log_variance)
-        text = f"depth {self.depth}: K goes from {first} to {last}, "
+        text = f"depth {self.depth} is {'fine' if self.fine else 'not fine'}: K, the variance of "
+        text += f"pre-activations, goes from {first} in the first layer to {last} in the last, "
         if self.log_gradient is None:
             return f"{text}but no gradient comes back through a jump."
         text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
-        judged = "fine: less than 10^4" if self.fine else "not fine: 10^4 or more"
-        text += f"on its way back ({judged}, that is 100 in root mean square)."
+        text += "on its way back. (Fine is less than 10^4, that is 100 in root mean square.)"
         return text if self.fine or self.kept is None else f"{text} {self._remedy}"
 
     @property
@@ -113,13 +113,13 @@ class Recipe:
         )
 
     def __str__(self) -> str:
-        numbers = f"sigma_w = {self.sigma_w:.10g}, sigma_b = {self.sigma_b:.10g}"
-        parts = [wrapped(f"{self.act}: {numbers}, that is Var W = sigma_w^2/fan_in", "  ")]
+        numbers = f"gain sigma_w = {self.sigma_w:.10g}, biases sigma_b = {self.sigma_b:.10g}"
+        law = "Var W = sigma_w^2/fan_in, Var b = sigma_b^2"
+        parts = [wrapped(f"{self.act}: {numbers} ({law})", "  "), wrapped(self.outlook, "  ")]
         for framework, lines in self.lines.items():
-            weights, biases = lines
+            weights, biases = (_within(line, WIDTH - 11) for line in lines)
             parts.append(f"{framework}\n  weights  {weights}\n  biases   {biases}")
         parts.append(wrapped(f"why: {self.because}", "  "))
-        parts.append(wrapped(self.outlook, "  "))
         parts.append(self.gain.table())
         return "\n\n".join(parts)
 
@@ -170,8 +170,8 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
     Examples
     --------
     >>> found = recipe("relu", 50)
-    >>> found.fine, found.outlook[:36]
-    (True, 'depth 50: K goes from 2.00 to 2.00, ')
+    >>> found.fine, found.outlook[:17]
+    (True, 'depth 50 is fine:')
     """
     from . import theory
 
@@ -191,6 +191,11 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
     except ValueError:  # the activation jumps
         gradient = None
     return Recipe(found.act, sigma_w, sigma_b, because, found, depth, variance, gradient)
+
+
+def _within(call: str, room: int) -> str:
+    """A call that is too long for a line, with its arguments on the next one."""
+    return call if len(call) <= room else call.replace("(", "(\n" + 13 * " ", 1)
 
 
 def _number(value: float) -> str:

@@ -13,6 +13,8 @@ FloatArray = npt.NDArray[np.float64]
 # exp() of anything between these is a normal float64.
 LOWEST_LOG, HIGHEST_LOG = -708.0, 709.7
 
+_SPREADS = ("stderr", "log_stderr", "log_of_stderr")  # summaries that need two trials
+
 
 class LayerStatistic:
     """One quantity in every layer of every trial, and its summaries over trials.
@@ -89,8 +91,8 @@ class LayerStatistic:
     def side_by_side(cls, statistics: Sequence[LayerStatistic]) -> LayerStatistic:
         """Put the layers of several statistics of as many trials beside each other.
 
-        Summaries of many networks cost one pass this way. All must be of one kind: with signs, of
-        plain values, or neither.
+        Summaries of many networks cost one pass this way. All must be of one kind (with signs, of
+        plain values, or neither), with nothing missing.
 
         Examples
         --------
@@ -103,9 +105,9 @@ class LayerStatistic:
 
         def joined(name: str) -> FloatArray | None:
             parts = [getattr(statistic, name) for statistic in statistics]
-            return None if parts[0] is None else np.concatenate(parts, axis=1)
+            return None if parts[0] is None else np.concatenate(parts, axis=-1)
 
-        log = np.concatenate([statistic._log for statistic in statistics], axis=1)
+        log = np.concatenate([statistic._log for statistic in statistics], axis=-1)
         return cls(statistics[0].name, log, sign=joined("_sign"), values=joined("_values"))
 
     def __repr__(self) -> str:
@@ -117,6 +119,16 @@ class LayerStatistic:
     def layers(self) -> npt.NDArray[np.int64]:
         """Layer numbers 1..L, the last axis of everything else."""
         return np.arange(1, self._log.shape[-1] + 1, dtype=np.int64)
+
+    @property
+    def between(self) -> tuple[int, ...]:
+        """Lengths of the axes between trials and layers."""
+        return self._log.shape[1:-1]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has the quantity."""
+        return self._missing is None
 
     @property
     def trials(self) -> FloatArray:
@@ -258,7 +270,7 @@ class LayerStatistic:
             mean, stderr, log_mean, log_stderr, log_median, log_of_mean and log_of_stderr, the same
             numbers as the properties. -inf is ln 0; nan is where there is none: a mean or standard
             error outside float64's range (its ``log_of_...`` is there), the standard error of one
-            trial, log_mean where all values are 0.
+            trial, log_mean where all values are 0, everything where all are missing.
 
         Examples
         --------
@@ -273,15 +285,17 @@ class LayerStatistic:
             "log_median": _logarithm(*self._quantile(0.5)),
             "log_of_mean": _logarithm(*mean),
         }
-        if len(self._log) < 2:
-            none = np.full(self._log.shape[1], np.nan)
-            return found | {"stderr": none, "log_stderr": none, "log_of_stderr": none}
-        stderr = self._stderr()
-        return found | {
-            "stderr": _missing_beyond(*stderr),
-            "log_stderr": self.log_stderr.filled(np.nan),
-            "log_of_stderr": _logarithm(*stderr),
-        }
+        spread = {name: np.full(self._log.shape[1:], np.nan) for name in _SPREADS}
+        if len(self._log) >= 2:
+            stderr = self._stderr()
+            spread["stderr"] = _missing_beyond(*stderr)
+            spread["log_stderr"] = self.log_stderr.filled(np.nan)
+            spread["log_of_stderr"] = _logarithm(*stderr)
+        for least, group in ((1, found), (2, spread)):
+            none = self._fewer_than(least)
+            if none is not None:
+                group.update({name: np.where(none, np.nan, v) for name, v in group.items()})
+        return found | spread
 
     # Results are pairs (factor, shift), standing for factor * exp(shift).
 

@@ -54,16 +54,21 @@ def sweep(
         Default: a bar in a terminal or notebook.
     **parameters
         Those of `simulate`. Any that is a list or a one-dimensional array is an axis, in the order
-        given. (One input `x`, one list of `widths` and one pair of callables are no axes.)
+        given. (`x`, `cotangents`, one list of `widths` and one pair of callables are no axes.)
+        Histograms and spectra are not kept.
 
     Returns
     -------
     xarray.Dataset
         Along the axes, `layer` and `quantity` (variance, preactivation, activation, gradient,
-        relative_mean, saturated, zero): mean, stderr, log_mean, log_stderr, log_median,
-        log_of_mean and log_of_stderr, as in `LayerStatistic`, and log_prediction, theory's;
-        further dead and trials. nan where there is nothing: below the last layer, without a
-        gradient, where float64 can't hold a mean, where theory has no answer. -inf is ln 0.
+        relative_mean, saturated, zero; of several inputs correlation and gap, which is 1 - c; of
+        tangents tangent and adjoint): mean, stderr, log_mean, log_stderr, log_median,
+        log_of_mean and log_of_stderr, as in `LayerStatistic`, and prediction and log_prediction,
+        theory's; further dead and trials. nan where there is nothing: below the last layer,
+        without a gradient, where float64 can't hold a mean, where theory has no answer. -inf is
+        ln 0. Of what there are several, each has its row: "variance[1]" is that of the second
+        input, "gap[0,2]" of the first and the third, "gradient[0,1]" of the first input and the
+        second cotangent.
 
     Raises
     ------
@@ -72,6 +77,8 @@ def sweep(
     TypeError, ValueError, NotImplementedError
         For a bad argument, with the cell named, before any work starts; for a store of another
         sweep, and for a damaged one.
+    MemoryError
+        When the grid, or without a store the results, would not fit into memory.
     OSError
         When the store can't be written; what is in it stays.
     RuntimeError
@@ -157,6 +164,7 @@ def _task(plan: Plan, piece: Piece, threads: int) -> Task:
         first=piece.first,
         trials=piece.stop - piece.first,
         depth=plan.depth,
+        rows=plan.rows,
         threads=threads,
         whole=not _partial(plan, piece),
     )
@@ -180,7 +188,7 @@ def _keep(plan: Plan, store: Store, piece: Piece, result: list[Sums] | Propagati
 def _join(plan: Plan, store: Store, block: int) -> None:
     together = store.together(block)
     if together is not None:
-        store.put(block, summed_up([together], plan.depth))
+        store.put(block, summed_up([together], plan.rows, plan.depth))
         store.drop_parts(block)
 
 

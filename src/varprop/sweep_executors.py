@@ -106,6 +106,8 @@ def run_all(
     ------
     RuntimeError
         When the executor dies or is in trouble.
+    TypeError
+        When a task can't be sent to a worker.
 
     Examples
     --------
@@ -132,8 +134,16 @@ def run_all(
         raise RuntimeError(f"a worker process died: {error}") from error
     except (Exception, CancelledError) as error:
         # Whatever it is that comes of a dead executor, this is what lies behind it.
-        if text := trouble():
+        text = trouble()
+        if not text and isinstance(error, CancelledError):
+            text = "the executor was shut down, or its work cancelled"
+        if text:
             raise RuntimeError(text) from error
+        if "pickle" in str(error):
+            raise TypeError(
+                f"this can't be sent to the executor's workers ({error}): a callable must be "
+                "defined at the top of a module that they can import"
+            ) from error
         raise
     finally:
         for future in waiting:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._core.build_info import VERSION
 from .activation import Activation
+from .architecture import Norm, Residual
 from .engines import Run
 from .propagation import input_label
 from .scheme import Scheme
 from .simulate import prepare, simulate
 
-FORMAT = 1  # of the store
-_NETWORK_PARTS = ("depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b")
-# What a sweep says itself, or what makes no difference to the numbers.
-_NOT_SWEPT = ("network", "trials", "first_trial", "threads", "progress")
+FORMAT = 2  # of the store
+_NETWORK_PARTS = (
+    "depth", "width", "widths", "act", "scheme", "sigma_w", "sigma_b", "residual", "norm",
+    "dropout",
+)  # fmt: skip
+# What a sweep says itself, or what makes no difference to the numbers; what has no row.
+_NOT_SWEPT = ("network", "trials", "first_trial", "threads", "progress", "histogram", "spectrum")
+_ARRAYS = ("x", "cotangents")  # which are one value each
 
 Label = str | int | float
 
@@ -128,6 +134,35 @@ class Grid:
                 None
             )
 
+    def runs(self) -> tuple[npt.NDArray[np.object_], tuple[int, ...]]:
+        """Check every cell; the runs of those that may differ in size, and their shape.
+
+        Along an axis of numbers that make no difference to what else is allowed, and none to the
+        cost, every value is checked once, and not in every cell: its length is 1 in the shape.
+
+        Raises
+        ------
+        ValueError, TypeError, NotImplementedError
+            As `simulate`, with the cell named.
+
+        Examples
+        --------
+        >>> Grid.of({"depth": [3, 4], "sigma_w": [1.0, 1.5]}, trials=10).runs()[1]
+        (2, 1)
+        """
+        apart = [_stands_apart(axis) for axis in self.axes]
+        shape = tuple(1 if a else n for a, n in zip(apart, self.shape, strict=True))
+        found = np.empty(math.prod(shape), dtype=object)
+        for number, places in enumerate(np.ndindex(shape)):
+            found[number] = self.run(self._cell(places))
+        for along, length in enumerate(self.shape):
+            for place in range(1, length) if apart[along] else ():
+                self.run(self._cell([place if i == along else 0 for i in range(len(shape))]))
+        return found, shape
+
+    def _cell(self, places: Sequence[int]) -> int:
+        return int(np.ravel_multi_index(tuple(places), self.shape)) if self.axes else 0
+
     def definition(self) -> dict[str, Any]:
         """Everything that decides the numbers, as plain JSON.
 
@@ -171,11 +206,19 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:120]} ... {text[-60:]}"
 
 
+def _stands_apart(axis: Axis) -> bool:
+    """Whether its values have no bearing on what is allowed along other axes, and on cost."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in axis.values)
+    return numbers and axis.name in ("sigma_w", "sigma_b", "seed")
+
+
 def _axis_values(name: str, value: Any) -> tuple[Any, ...] | None:
     """The values along an axis; None for a single one."""
-    if isinstance(value, np.ndarray) and value.ndim == 1 and name != "x":
-        return tuple(value.tolist())
-    if name == "x" or not isinstance(value, list | tuple | range):
+    if name in _ARRAYS:
+        return None
+    if hasattr(value, "__array__") and np.ndim(value) == 1:  # of NumPy, pandas or xarray
+        return tuple(np.asarray(value).tolist())
+    if not isinstance(value, list | tuple | range):
         return None
     if name == "widths" and not all(isinstance(v, list | tuple | range) for v in value):
         return None
@@ -201,20 +244,26 @@ def _axis(name: str, values: tuple[Any, ...]) -> Axis:
 
 
 def _label(name: str, value: Any) -> Label:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Residual | Norm):
+        return repr(value)
     plain = _plain(name, value)
     if isinstance(plain, dict):
         return f"{plain['callable']} ({plain['fingerprint'][:8]})"
     if isinstance(plain, list):
         return ",".join(str(part) for part in plain)
-    return plain if isinstance(plain, int | float) and not isinstance(plain, bool) else str(plain)
+    return str(plain)
 
 
 def _plain(name: str, value: Any) -> Any:
     """A value as JSON has it; what can be, such that `sweep` takes it back."""
-    if name == "x":
+    if name in _ARRAYS and np.ndim(value):
         return input_label(np.asarray(value))
     if isinstance(value, np.generic):
-        return value.item()
+        return _plain(name, value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if name == "act" and not isinstance(value, str | list):
         act = Activation.parse(value)
         if act.formula is None:
@@ -222,6 +271,8 @@ def _plain(name: str, value: Any) -> Any:
         return str(act)
     if isinstance(value, Scheme):
         return str(value)
+    if isinstance(value, Residual | Norm):
+        return asdict(value)
     if isinstance(value, list | tuple | range | np.ndarray):
         return [_plain(name, part) for part in value]
     return value if isinstance(value, str | int | float | bool) or value is None else repr(value)

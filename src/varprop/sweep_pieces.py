@@ -16,10 +16,16 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from .engines import Run
+from .resources import require_memory
 from .sweep_grid import Grid
+from .sweep_rows import Row, Shape, rows_of
 
 GOAL = 2.0e8  # numbers drawn (0.5 to 1 s of one thread) in a piece
-_MOST_NUMBERS = 2**17  # layers times cells of a block, so that a chunk has a few MB
+_MOST_NUMBERS = 2**20  # rows times layers times cells of a block: a chunk has 8 MB at most
+
+
+_CELL_BYTES = 200  # of the plan, for a cell at most: its cost, its piece
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Plan:
         What a trial of each cell costs, in numbers drawn.
     depth : int
         Layers of the deepest cell.
+    rows : tuple of Row
+        What is kept of a cell.
 
     Examples
     --------
@@ -58,19 +66,37 @@ class Plan:
     grid: Grid
     costs: npt.NDArray[np.float64]
     depth: int
+    rows: tuple[Row, ...]
 
     @classmethod
     def of(cls, grid: Grid) -> Plan:
-        """Check every cell, and count what it costs."""
-        runs = (grid.run(cell) for cell in range(grid.size))
-        numbers = np.array([(run.cost, run.network.depth) for run in runs])
-        return cls(grid, numbers[:, 0], int(numbers[:, 1].max()))
+        """Check every cell, and count what it costs.
+
+        Raises
+        ------
+        MemoryError
+            When there are too many cells.
+        """
+        require_memory(
+            _CELL_BYTES * grid.size, f"a grid of {grid.size:,} cells",
+            "sweep over parts of it, with a store for each",
+        )  # fmt: skip
+        runs, shape = grid.runs()
+        costs = np.array([_cost(run) for run in runs]).reshape(shape)
+        depth, *most = (
+            max(sizes)
+            for sizes in zip(
+                *((r.network.depth, r.inputs, r.gradients, r.tangents) for r in runs), strict=True
+            )
+        )
+        rows = rows_of(Shape(*most))
+        return cls(grid, np.broadcast_to(costs, grid.shape).ravel(), depth, rows)
 
     @cached_property
     def block_shape(self) -> tuple[int, ...]:
         """Cells of a block along each axis; as many as the costliest cell allows."""
         most = int(GOAL / (float(self.costs.max()) * self.grid.trials))
-        left = max(1, min(most, _MOST_NUMBERS // self.depth))
+        left = max(1, min(most, _MOST_NUMBERS // (self.depth * len(self.rows))))
         shape = []
         for length in reversed(self.grid.shape):
             shape.append(min(length, left))
@@ -128,3 +154,9 @@ class Plan:
                 cost += more
         if start < self.blocks:
             yield Piece(range(start, self.blocks), 0, trials)
+
+
+def _cost(run: Run) -> float:
+    """What a trial costs, in numbers drawn for one input; columns are made orthogonal in pairs."""
+    columns = run.inputs + run.tangents
+    return run.cost * columns * (5 + 2 * columns) / 7

@@ -8,8 +8,11 @@ files that `varprop.load` reads, until the last one is there.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +24,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .propagation import Propagation
+from .resources import require_memory
 from .storage import load
 from .sweep_extra import require
 from .sweep_grid import differences
 from .sweep_pieces import Piece, Plan
 from .sweep_template import ARRAYS, DEFINITION, template, write_template
-from .sweep_work import SUMMARIES, Sums
+from .sweep_work import PREDICTIONS, SUMMARIES, Sums
 
 if TYPE_CHECKING:
     import xarray
     import zarr
+
+_PART = re.compile(r"(\d+)-(\d+)-(\d+)\.varprop")
 
 
 class Store:
@@ -49,6 +55,8 @@ class Store:
         When something else is there: another sweep's store (both definitions are shown), or none.
     OSError
         When it can't be made or written, or another process is writing it.
+    MemoryError
+        When there is no path, and memory does not hold the results.
 
     Examples
     --------
@@ -69,6 +77,12 @@ class Store:
         # The parts there are: in memory themselves, else their files.
         self._parts: dict[int, dict[tuple[int, int], Propagation | Path]] = {}
         if self.path is None:
+            numbers = plan.grid.size * len(plan.rows) * plan.depth * (len(ARRAYS) - 2)
+            require_memory(
+                2 * 8 * numbers,  # as chunks, and as arrays
+                f"what is kept of {plan.grid.size:,} cells of {plan.depth} layers",
+                'give a store, as in store="tanh.zarr"',
+            )
             memory = MemoryStore()
             write_template(plan, memory)
             self._group = zarr.open_group(memory, mode="r+")
@@ -112,7 +126,8 @@ class Store:
         """Store a block, and then that it is there."""
         box, shape = self.plan.box(block), [s.stop - s.start for s in self.plan.box(block)]
         values: dict[str, Any] = dict(zip(SUMMARIES, sums.summaries, strict=True))
-        values |= {"log_prediction": sums.log_prediction, "dead": sums.dead}
+        values |= dict(zip(PREDICTIONS, sums.predictions, strict=True))
+        values["dead"] = sums.dead
         with self._told():
             for name, array in values.items():
                 lead, layers = array.shape[:-2], array.shape[-1]
@@ -172,20 +187,20 @@ class Store:
 
     def _create(self, path: Path) -> None:
         """Make an empty store, whole or not at all."""
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-        if path.exists():
-            return
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            return  # over an empty folder the store is moved as a whole
         if not path.resolve().parent.is_dir():
             raise FileNotFoundError(
                 f"can't write {str(path)!r}: the folder {str(path.resolve().parent)!r} "
                 "does not exist"
             )
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             write_template(self.plan, temporary)
             os.replace(temporary, path)
         except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return  # another made it meanwhile: whose it is will be seen
             raise OSError(
                 error.errno, f"can't make the store: {error.strerror or error}", str(path)
             ) from error
@@ -227,9 +242,9 @@ class Store:
         for file in path.glob("parts/*"):
             if file.name.startswith("."):
                 file.unlink()
-                continue
-            block, first, stop = map(int, file.stem.split("-"))
-            self._parts.setdefault(block, {})[first, stop] = file
+            elif match := _PART.fullmatch(file.name):
+                block, first, stop = map(int, match.groups())
+                self._parts.setdefault(block, {})[first, stop] = file
         for block in list(self._parts):
             if self._holds(block):
                 self.drop_parts(block)

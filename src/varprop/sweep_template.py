@@ -11,7 +11,6 @@ import numpy as np
 
 from .engines import machine
 from .sweep_pieces import Plan
-from .sweep_work import QUANTITIES
 
 if TYPE_CHECKING:
     import xarray
@@ -28,7 +27,8 @@ ARRAYS = {
     "log_median": (("quantity", CELLS, "layer"), "ln |median over networks|; -inf for 0"),
     "log_of_mean": (("quantity", CELLS, "layer"), "ln |mean|; -inf for 0"),
     "log_of_stderr": (("quantity", CELLS, "layer"), "ln of the standard error of the mean"),
-    "log_prediction": (("quantity", CELLS, "layer"), "ln of the theory of infinite width"),
+    "prediction": (("quantity", CELLS, "layer"), "the theory of infinite width"),
+    "log_prediction": (("quantity", CELLS, "layer"), "ln |prediction|; -inf for 0"),
     "dead": ((CELLS, "layer"), "networks whose units all are 0 in this layer, for good"),
     "trials": ((CELLS,), "networks in these numbers; 0 where nothing is computed yet"),
 }
@@ -47,7 +47,7 @@ def template(plan: Plan) -> xarray.Dataset:
     import xarray
 
     grid = plan.grid
-    lengths = {"quantity": len(QUANTITIES), "layer": plan.depth}
+    lengths = {"quantity": len(plan.rows), "layer": plan.depth}
     lengths |= dict(zip((axis.name for axis in grid.axes), grid.shape, strict=True))
     variables = {}
     for name, (_, meaning) in ARRAYS.items():
@@ -59,7 +59,7 @@ def template(plan: Plan) -> xarray.Dataset:
         )  # fmt: skip
         variables[name] = (dims, empty, {"long_name": meaning})
     labels: dict[str, Any] = {axis.name: _labels(axis.labels) for axis in grid.axes}
-    labels["quantity"] = _labels([quantity.name for quantity in QUANTITIES])
+    labels["quantity"] = _labels([row.label for row in plan.rows])
     labels["layer"] = np.arange(1, plan.depth + 1)
     facts = {"software": f"varprop {grid.definition()['version']}"} | machine()
     attributes = {DEFINITION: json.dumps(grid.definition(), allow_nan=False), **facts}
@@ -74,7 +74,7 @@ def dimensions(plan: Plan, name: str) -> tuple[str, ...]:
 
 def chunks(plan: Plan, name: str) -> tuple[int, ...]:
     """Shape of a chunk: a block of cells, and all else."""
-    whole = {"quantity": (len(QUANTITIES),), "layer": (plan.depth,), CELLS: plan.block_shape}
+    whole = {"quantity": (len(plan.rows),), "layer": (plan.depth,), CELLS: plan.block_shape}
     return tuple(length for dim in ARRAYS[name][0] for length in whole[dim])
 
 

@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .network import Network
 from .propagation import Propagation
 from .simulate import simulate
 from .statistic import LayerStatistic
+from .sweep_predict import predicted
+from .sweep_rows import Quantity, Row, Shape
 
 FloatArray = npt.NDArray[np.float64]
 
 SUMMARIES = (
     "mean", "stderr", "log_mean", "log_stderr", "log_median", "log_of_mean", "log_of_stderr",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A row of the table of what a sweep keeps of every cell.
-
-    Parameters
-    ----------
-    name : str
-        Name of the `LayerStatistic` of a Propagation.
-    prediction : str
-        Name of its logarithm in `varprop.theory.Prediction`; empty where theory has none.
-    """
-
-    name: str
-    prediction: str = ""
-
-    def measured(self, propagation: Propagation) -> LayerStatistic | None:
-        """The statistic, or None where it was not measured."""
-        if self.name == "gradient" and not propagation.backward:
-            return None
-        statistic: LayerStatistic = getattr(propagation, self.name)
-        return statistic
-
-
-QUANTITIES = (
-    Quantity("variance", "log_variance"),
-    Quantity("preactivation", "log_preactivation"),
-    Quantity("activation", "log_activation"),
-    Quantity("gradient", "log_gradient"),
-    Quantity("relative_mean"),
-    Quantity("saturated"),
-    Quantity("zero"),
-)
+PREDICTIONS = ("prediction", "log_prediction")
 
 
 @dataclass(frozen=True)
@@ -70,6 +37,8 @@ class Task:
         Which networks.
     depth : int
         Layers of the deepest cell of the sweep.
+    rows : tuple of Row
+        What is kept of every cell.
     threads : int
         Threads of the worker.
     whole : bool
@@ -81,6 +50,7 @@ class Task:
     first: int
     trials: int
     depth: int
+    rows: tuple[Row, ...]
     threads: int
     whole: bool
 
@@ -91,10 +61,11 @@ class Sums:
 
     Parameters
     ----------
-    summaries : array, (summaries, quantities, cells, layers)
+    summaries : array, (summaries, rows, cells, layers)
         nan where there is none.
-    log_prediction : array, (quantities, cells, layers)
-        ln of what the theory of infinite width says; nan where it says nothing.
+    predictions : array, (2, rows, cells, layers)
+        What the theory of infinite width says, and ln of its absolute value; nan where it says
+        nothing, and where float64 can't hold it.
     dead : array, (cells, layers)
         How many networks are dead in this layer.
     version : str
@@ -102,7 +73,7 @@ class Sums:
     """
 
     summaries: FloatArray
-    log_prediction: FloatArray
+    predictions: FloatArray
     dead: FloatArray
     version: str
 
@@ -118,7 +89,9 @@ def work(task: Task) -> list[Sums] | Propagation:
     Examples
     --------
     >>> cells = [[{"depth": 2, "width": 9, "trials": 5}]]
-    >>> (sums,) = work(Task(cells, [["the only cell"]], 0, 5, 3, 1, True))
+    >>> from varprop.sweep_rows import rows_of
+    >>> rows = rows_of(Shape(1, 1, 0))
+    >>> (sums,) = work(Task(cells, [["the only cell"]], 0, 5, 3, rows, 1, True))
     >>> sums.summaries.shape, int(np.isnan(sums.summaries[0, 0]).sum())
     ((7, 7, 1, 3), 1)
     """
@@ -128,7 +101,7 @@ def work(task: Task) -> list[Sums] | Propagation:
     ]
     if not task.whole:
         return blocks[0][0]
-    return [summed_up(block, task.depth) for block in blocks]
+    return [summed_up(block, task.rows, task.depth) for block in blocks]
 
 
 def _simulated(task: Task, arguments: dict[str, Any], name: str) -> Propagation:
@@ -139,60 +112,52 @@ def _simulated(task: Task, arguments: dict[str, Any], name: str) -> Propagation:
         raise type(error)(f"{name}: {error}") from error
 
 
-def summed_up(block: Sequence[Propagation], depth: int) -> Sums:
+def summed_up(block: Sequence[Propagation], rows: Sequence[Row], depth: int) -> Sums:
     """Sum up the cells of a block, to the same bits as each of them alone."""
-    shape = (len(QUANTITIES), len(block), depth)
-    summaries = np.full((len(SUMMARIES), *shape), np.nan)
-    predicted = np.full(shape, np.nan)
-    dead = np.full(shape[1:], np.nan)
-    for at, quantity in enumerate(QUANTITIES):
+    summaries = np.full((len(SUMMARIES), len(rows), len(block), depth), np.nan)
+    dead = np.full((len(block), depth), np.nan)
+    for quantity, places in _places(rows).items():
         there = [(i, quantity.measured(propagation)) for i, propagation in enumerate(block)]
         measured = [(i, statistic) for i, statistic in there if statistic is not None]
-        if not measured:
-            continue
-        # In one pass, which is quicker; but NumPy sums a single layer in an order of its own.
-        deep = [(i, statistic) for i, statistic in measured if block[i].network.depth > 1]
-        for group in (deep, *([pair] for pair in measured if pair not in deep)):
-            if group:
-                _fill(
-                    [i for i, _ in group], [statistic for _, statistic in group], summaries[:, at]
-                )
+        for group in _groups(measured):
+            found = LayerStatistic.side_by_side([statistic for _, statistic in group]).summaries()
+            stacked, edge = np.stack([found[summary] for summary in SUMMARIES]), 0
+            for cell, statistic in group:
+                layers, shape = len(statistic.layers), Shape.of(block[cell]).along(quantity)
+                part = stacked[..., edge : edge + layers].reshape(len(SUMMARIES), *shape, layers)
+                edge += layers
+                for row, at in places:
+                    if all(i < length for i, length in zip(at, shape, strict=True)):
+                        index: tuple[Any, ...] = (slice(None), *at)
+                        summaries[:, row, cell, :layers] = part[index]
     for i, propagation in enumerate(block):
-        layers = np.arange(1, propagation.network.depth + 1)
-        died = propagation.died[propagation.died > 0, np.newaxis]
-        dead[i, : len(layers)] = (died <= layers).sum(axis=0)
-        first = float(np.ravel(propagation.input_mean_square_log)[0])
-        _predict(propagation.network, first, predicted[:, i])
-    return Sums(summaries, predicted, dead, block[0].version)
+        numbers = np.arange(1, propagation.network.depth + 1)
+        died = propagation.died.reshape(propagation.trials, -1)
+        gone = died.max(axis=1)[(died > 0).all(axis=1), np.newaxis]  # with the last of its inputs
+        dead[i, : len(numbers)] = (gone <= numbers).sum(axis=0)
+    predictions = np.stack([predicted(propagation, rows, depth) for propagation in block], axis=2)
+    return Sums(summaries, predictions, dead, block[0].version)
 
 
-def _fill(cells: list[int], statistics: list[LayerStatistic], into: FloatArray) -> None:
-    found = LayerStatistic.side_by_side(statistics).summaries()
-    stacked = np.stack([found[summary] for summary in SUMMARIES])
-    edge = 0
-    for cell, statistic in zip(cells, statistics, strict=True):
-        layers = len(statistic.layers)
-        into[:, cell, :layers] = stacked[:, edge : edge + layers]
-        edge += layers
+def _places(rows: Sequence[Row]) -> dict[Quantity, list[tuple[int, tuple[int, ...]]]]:
+    """The rows of each quantity: where they are kept, and which of the quantity they are."""
+    places: dict[Quantity, list[tuple[int, tuple[int, ...]]]] = {}
+    for number, row in enumerate(rows):
+        places.setdefault(row.quantity, []).append((number, row.at))
+    return places
 
 
-def _predict(network: Network, log_input: float, into: FloatArray) -> None:
-    """Theory's logarithms; what it can't say stays missing."""
-    from .theory import predict
+def _groups(
+    measured: Sequence[tuple[int, LayerStatistic]],
+) -> Iterator[list[tuple[int, LayerStatistic]]]:
+    """Statistics that can be summed up in one pass, which is quicker; each other one alone.
 
-    prediction = _or_none(lambda: predict(network, log_input_mean_square=log_input))
-    if prediction is None:
-        return
-    for at, quantity in enumerate(QUANTITIES):
-        if quantity.prediction:
-            log = _or_none(partial(getattr, prediction, quantity.prediction))
-            if log is not None:
-                into[at, : network.depth] = log
-
-
-def _or_none(of: Callable[[], Any]) -> Any:
-    """None where theory has no answer: a map that diverges, an activation that jumps."""
-    try:
-        return of()
-    except (ValueError, OverflowError, NotImplementedError):
-        return None
+    NumPy sums a single layer, and what is masked, in an order of its own.
+    """
+    together: dict[tuple[int, ...], list[tuple[int, LayerStatistic]]] = {}
+    for cell, statistic in measured:
+        if statistic.complete and len(statistic.layers) > 1:
+            together.setdefault(statistic.between, []).append((cell, statistic))
+        else:
+            yield [(cell, statistic)]
+    yield from together.values()
