@@ -116,7 +116,7 @@ class Arena:
             work = self.make(who, task.name, depth=size[0], width=task.width, trials=size[1])
             if work is not None and self.runs(f"{who.name}, {task.name}", work):
                 works[who.name] = work, task.networks(size)
-        return measure(works, turns)
+        return measure(works, turns, warm=True)
 
     def runs(self, what: str, work: Remote) -> bool:
         """Run it once; where it fails, `failed` says why."""

@@ -29,8 +29,10 @@ def pair(depth: int, width: int, trials: int, **more: Any) -> Callable[[], npt.N
     return forward(depth, width, trials, correlation=0.0, **more)
 
 
-def batch(depth: int, width: int, trials: int, **more: Any) -> Callable[[], npt.NDArray[Any]]:
-    x = np.random.default_rng(2).standard_normal((64, width))
+def batch(
+    depth: int, width: int, trials: int, inputs: int = 64, **more: Any
+) -> Callable[[], npt.NDArray[Any]]:
+    x = np.random.default_rng(2).standard_normal((inputs, width))
     return forward(depth, width, trials, x=x, **more)
 
 

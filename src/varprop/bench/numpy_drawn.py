@@ -70,8 +70,10 @@ def pair(depth: int, width: int, trials: int, dtype: str = "float64") -> Callabl
     return forward(depth, width, trials, dtype, inputs=2)
 
 
-def batch(depth: int, width: int, trials: int, dtype: str = "float64") -> Callable[[], Array]:
-    return forward(depth, width, trials, dtype, inputs=64)
+def batch(
+    depth: int, width: int, trials: int, inputs: int = 64, dtype: str = "float64"
+) -> Callable[[], Array]:
+    return forward(depth, width, trials, dtype, inputs)
 
 
 def uniform_weights(

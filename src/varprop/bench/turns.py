@@ -48,17 +48,19 @@ def seconds(work: Work) -> float:
 
 
 def measure(
-    contenders: Mapping[str, tuple[Work, float]], turns: int = TURNS
+    contenders: Mapping[str, tuple[Work, float]], turns: int = TURNS, *, warm: bool = False
 ) -> dict[str, list[float]]:
     """Seconds per unit of work, every contender once in every turn.
 
     Parameters
     ----------
     contenders : mapping of name to (work, units)
-        What is called, and how many units of work one call does. Each is called once before
-        the first turn, so that nothing is timed cold.
+        What is called, and how many units of work one call does.
     turns : int, default 7
         How often each is timed.
+    warm : bool, default False
+        Whether each has run before; else it is called once before the first turn, so that
+        nothing is timed cold.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def measure(
     {'nothing': 3}
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    for work, _ in contenders.values():
+    for work, _ in () if warm else contenders.values():
         work()
     for _ in range(turns):
         for name, (work, units) in contenders.items():
