@@ -75,7 +75,7 @@ CONTENDERS = (
 
 
 class Arena:
-    """Workers of contenders, each started once, when first needed."""
+    """Workers, one for each module of contenders, started when first needed."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -95,12 +95,12 @@ class Arena:
         if python is None:
             self.failed[who.name] = f"environment {who.environment} not made (make bench-peers)"
             return None
-        key = who.environment, who.name
+        key = who.environment, who.module
         try:
             if key not in self._workers:
                 self._workers[key] = self._stack.enter_context(Worker(python))
-                packages = self._workers[key].packages(who.module)
-                self.versions[who.name] = packages
+            if who.name not in self.versions:
+                self.versions[who.name] = self._workers[key].packages(who.module)
             return self._workers[key].make(who.module, function, **arguments, **who.options)
         except ContenderFailed as error:
             self.failed[f"{who.name}, {function}"] = str(error)

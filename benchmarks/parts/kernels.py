@@ -10,14 +10,17 @@ from . import Records
 
 BINDS = """
 Everything an engine touches stays in the first-level cache (blocks of 256 units, tiles of 1024
-weights), so memory binds none of them; what does is the number of vector instructions:
+weights), and a layer's numbers are made where they are used: memory binds none of them.
 
-- **normals**: arithmetic. Generating the words is a sixth of it; the polynomials of logarithm, sine
-  and cosine, and a square root, are the rest.
-- **tanh, erf, exp**: arithmetic; divisions and the polynomials of exp, for the value and the slope.
-- **sums**: loads. Three numbers a unit are read for five sums and counts.
-- **dense tiles**: the draw for normal weights; for uniform weights and signs the product, which has
-  to widen every weight to double precision.
+- **Normals** (double precision): latency of arithmetic. About 14 instructions a number, a division
+  and a square root for every two, in chains of more than a hundred cycles (logarithm, root, sine and
+  cosine one after the other), of which a processor can overlap a few only.
+- **tanh, erf, exp**: instructions. The polynomial of an exponential and one or two divisions make
+  18 to 47 of them for the value and its slope.
+- **Sums**: loads. Three numbers a unit are read for three sums and two counts, in about as many
+  instructions as the ReLU takes itself.
+- **Dense tiles**: the draw, for normal weights; for uniform ones draw and product are alike, and
+  every weight is widened to double precision before it is multiplied.
 """
 
 
