@@ -13,8 +13,8 @@ Everything an engine touches stays in the first-level cache (blocks of 256 units
 weights), and a layer's numbers are made where they are used: memory binds none of them.
 
 - **Normals** (double precision): latency of arithmetic. About 14 instructions a number, a division
-  and a square root for every two, in chains of more than a hundred cycles (logarithm, root, sine and
-  cosine one after the other), of which a processor can overlap a few only.
+  and a square root for every two, in chains of more than a hundred cycles (logarithm, root, sine
+  and cosine one after the other), of which a processor can overlap a few only.
 - **tanh, erf, exp**: instructions. The polynomial of an exponential and one or two divisions make
   18 to 47 of them for the value and its slope.
 - **Sums**: loads. Three numbers a unit are read for three sums and two counts, in about as many

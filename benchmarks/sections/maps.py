@@ -22,12 +22,13 @@ def _nt(degree: int | None) -> Contender:
 
 
 OURS = Contender("varprop", "contenders.maps_varprop")
+CLOSED = ("relu", "gelu", "erf")  # by neural-tangents
 # who, which maps, of which activations (None: all)
 WHO = (
     (OURS, truth.MAPS, None),
     (_nt(25), truth.MAPS, None),
     (_nt(100), truth.MAPS, None),
-    (_nt(None), truth.MAPS, ("relu", "gelu", "erf")),
+    (_nt(None), truth.MAPS, CLOSED),
     (Contender("AnyInit", "contenders.maps_anyinit", environment="maps"), ("variance",), None),
     (Contender("dks", "contenders.maps_dks", environment="maps"), ("variance", "gradient"), None),
     (Contender("SciPy quad", "contenders.maps_scipy"), ("variance", "gradient"), None),
@@ -71,8 +72,8 @@ def _works(arena: Arena, name: str, act: str) -> dict[str, Remote]:
 def _many(arena: Arena, act: str) -> dict[str, Remote]:
     """The variance map of 10^4 values of K, also with nothing tabulated yet."""
     works = {}
-    for who, function in ((OURS, "variance"), (_nt(25), "variance"), (_nt(100), "variance")):
-        works[who.name] = arena.make(who, function, act=act, ks=MANY)
+    for who in (OURS, _nt(25), *([_nt(None)] if act in CLOSED else [])):
+        works[who.name] = arena.make(who, "variance", act=act, ks=MANY)
     works["varprop, first call"] = arena.make(OURS, "forget", act=act, ks=MANY)
     return {who: work for who, work in works.items() if work is not None}
 

@@ -157,4 +157,5 @@ def _normals_at(state: Any, room: FloatArray) -> FloatArray:
 
 
 def _dots(x: FloatArray, y: FloatArray) -> FloatArray:
-    return np.einsum("ij,ij->i", x, y)
+    dots: FloatArray = np.einsum("ij,ij->i", x, y)
+    return dots
