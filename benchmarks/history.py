@@ -66,12 +66,12 @@ def falls(runs: Sequence[Run]) -> list[str]:
     """What fell too far in the last run; an earlier ratio that is gone counts as fallen.
 
     The smallest value that is allowed is 85 % of the low end of the earlier runs' spread, the
-    median of the last few on the same kind of machine.
+    median of the last few on the same kind of machine and of the same form, quick or not.
     """
     if not runs:
         return []
     last = runs[-1]
-    earlier = [run for run in runs[:-1] if run["machine"] == last["machine"]][-BEFORE:]
+    earlier = comparable(runs)[-BEFORE:]
     names = {name for run in earlier for name in run["ratios"]}
     found = []
     for name in sorted(names):
@@ -83,6 +83,12 @@ def falls(runs: Sequence[Run]) -> list[str]:
             normal = _middle(earlier, name, "median")
             found.append(f"{name}: {now['median']:,.4g}, below {floor:,.4g}; was {normal:,.4g}")
     return found
+
+
+def comparable(runs: Sequence[Run]) -> list[Run]:
+    """Runs before the last, on the same kind of machine and of the same form."""
+    kind = runs[-1]["machine"], runs[-1]["quick"]
+    return [run for run in runs[:-1] if (run["machine"], run["quick"]) == kind]
 
 
 def _middle(runs: Sequence[Run], name: str, which: str) -> float:
@@ -98,6 +104,6 @@ def check(path: Path = PATH) -> int:
     fallen = falls(runs)
     for line in fallen:
         print(line)
-    same = sum(run["machine"] == runs[-1]["machine"] for run in runs) - 1
+    same = len(comparable(runs))
     print(f"{len(fallen)} of {len(runs[-1]['ratios'])} ratios fell; {same} earlier runs compare")
     return 1 if fallen else 0

@@ -148,11 +148,11 @@ def test_environments_not_made_are_told(room: dict[str, ModuleType]) -> None:
 
 
 def run(
-    median: float, low: float, high: float, machine: str = "m", **more: float
+    median: float, low: float, high: float, machine: str = "m", quick: bool = False, **more: float
 ) -> dict[str, Any]:
     ratios = {"a": {"median": median, "low": low, "high": high}}
     ratios |= {name: {"median": each, "low": each, "high": each} for name, each in more.items()}
-    return {"machine": machine, "ratios": ratios}
+    return {"machine": machine, "quick": quick, "ratios": ratios}
 
 
 NORMAL = run(100.0, 90.0, 110.0)  # so 76.5 is the least allowed
@@ -168,6 +168,7 @@ NORMAL = run(100.0, 90.0, 110.0)  # so 76.5 is the least allowed
         ([NORMAL, run(500.0, 400.0, 600.0)], 0),
         ([NORMAL, run(float("nan"), 90.0, 110.0)], 1),
         ([NORMAL, run(1.0, 1.0, 1.0, machine="another")], 0),
+        ([NORMAL, run(1.0, 1.0, 1.0, quick=True)], 0),
         ([NORMAL, run(100.0, 90.0, 110.0, b=3.0), run(100.0, 90.0, 110.0)], 1),  # b is gone
         ([NORMAL, run(100.0, 90.0, 110.0, b=3.0), run(100.0, 90.0, 110.0, b=2.5)], 1),
         ([NORMAL, run(100.0, 90.0, 110.0, b=3.0), run(100.0, 90.0, 110.0, b=2.6)], 0),

@@ -21,7 +21,7 @@ def write(records: Records) -> str:
     if headline := records.get("headline"):
         rows += _rows("one input, up", headline["times"]["forward"], MATRIX_FREE)
     if more := records.get("more_tasks"):
-        for task in MORE:
+        for task in (task for task in MORE if task.name in more["times"]):
             rows += _rows(task.title, more["times"][task.name], ours(task.name))
     if maps := records.get("maps"):
         rows += _maps(maps)

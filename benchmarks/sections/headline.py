@@ -19,7 +19,7 @@ DENSE_LAYERS, STREAM, PRODUCT = 20, 2 * 10**7, 2048
 def run(quick: bool) -> dict[str, Any]:
     with Arena() as arena:
         times = {FORWARD.name: arena.race(FORWARD, 3 if quick else 7)}
-        times["limits"] = _limits(arena, 5 if quick else 9)
+        times["limits"] = _limits(arena, 3 if quick else 7)
         return {"times": times, "failed": arena.failed, "versions": arena.versions}
 
 

@@ -15,7 +15,7 @@ UNITS = 2 * 10**7  # units of layers in a portion: about 0.1 s
 
 
 def run(quick: bool) -> dict[str, Any]:
-    turns = 3 if quick else 5
+    turns = 2 if quick else 5
     times = {
         "width": measure(_widths((100, 1000, 10**4, 10**5, 10**6)), turns),
         "depth": measure(_depths((10, 100, 1000, 10**4)), turns),

@@ -31,7 +31,7 @@ def run(quick: bool) -> dict[str, Any]:
         python = python_of(environment)
         if python is not None:
             works[name] = _start(str(python), code), 1
-    return {"times": {"start-up": measure(works, 2 if quick else 5)}}
+    return {"times": {"start-up": measure(works, 1 if quick else 5)}}
 
 
 def _start(python: str, code: str) -> Work:
