@@ -3,7 +3,6 @@
     {"make": [module, function, {arguments}]}  ->  {"made": n}
     {"call": n, "value": false, "times": 1}    ->  {"seconds": t, "value": null}
     {"versions": module}                       ->  {"versions": {package: version}}
-    {"peak": true}                             ->  {"peak": MB}
 
 Whatever goes wrong is answered as {"error": text}. Started by `workers.py`.
 """
@@ -11,7 +10,6 @@ Whatever goes wrong is answered as {"error": text}. Started by `workers.py`.
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 import traceback
@@ -29,11 +27,8 @@ def answer(request, made):
             value = made[request["call"]]()
         taken = time.perf_counter() - start
         return {"seconds": taken, "value": plain(value) if request["value"] else None}
-    if "versions" in request:
-        packages = getattr(importlib.import_module(request["versions"]), "PACKAGES", ())
-        return {"versions": {name: metadata.version(name) for name in packages}}
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    packages = getattr(importlib.import_module(request["versions"]), "PACKAGES", ())
+    return {"versions": {name: metadata.version(name) for name in packages}}
 
 
 def plain(value):

@@ -25,18 +25,15 @@ weights), and a layer's numbers are made where they are used: memory binds none 
 
 
 def write(records: Records) -> str:
-    record = records.get("kernels")
-    if record is None:
-        return ""
-    times, rows = record["times"], []
-    for group, each in times.items():
-        for who, values in each.items():
-            rows.append([group, who, tables.number(1e9 * statistics.median(values))])
-    parts = [
-        "## Kernels, and what binds them",
-        "One thread, data in the cache.",
-        tables.table(["kernel", "", "ns a number"], rows),
-    ]
+    parts = ["## Kernels, and what binds them"]
+    if record := records.get("kernels"):
+        rows = [
+            [group, who, tables.number(1e9 * statistics.median(values))]
+            for group, each in record["times"].items()
+            for who, values in each.items()
+        ]
+        heads = ["kernel", "", "ns a number"]
+        parts += ["One thread, data in the cache.", tables.table(heads, rows)]
     if counts := records.get("instructions"):
         counted = [[name, tables.number(value)] for name, value in counts.items()]
         parts += [

@@ -34,7 +34,9 @@ def write(records: Records) -> str:
         (
             "## Scaling",
             "Up and back, time grows like a power of the size (fitted to medians); drawn matrices "
-            f"grow like the square of the width. A call takes {tables.duration(small)} at least.",
+            "grow like the square of the width. Ten small networks take "
+            f"{tables.duration(small)}, most of it a call's own cost, so the exponent of networks "
+            "is below 1.",
             tables.table(["against", "from - to", "exponent"], rows),
             f"![Time against width and depth]({figures.scaling(record)})",
             f"Speed of {most} threads over 1: {'; '.join(gains)}.",
