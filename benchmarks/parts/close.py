@@ -18,13 +18,16 @@ WITHIN = 3.0
 
 def write(records: Records) -> str:
     rows = []
-    if headline := records.get("headline"):
+    headline, more, maps = (records.get(name) for name in ("headline", "more_tasks", "maps"))
+    if headline:
         rows += _rows("one input, up", headline["times"]["forward"], MATRIX_FREE)
-    if more := records.get("more_tasks"):
+    if more:
         for task in (task for task in MORE if task.name in more["times"]):
             rows += _rows(task.title, more["times"][task.name], ours(task.name))
-    if maps := records.get("maps"):
+    if maps:
         rows += _maps(maps)
+    if not (headline or more or maps):
+        return ""
     body = tables.table(["what", "contender", "its time over varprop's", "its error"], rows)
     return "\n\n".join(
         (
