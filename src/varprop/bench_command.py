@@ -25,7 +25,7 @@ def bench(turns: int, form: str | None) -> None:
     \b
     Examples:
       varprop bench
-      varprop bench --turns 3 --json | jq ".rows[] | select(.contender==\\"varprop\\")"
+      varprop bench --turns 3 --csv
 
     --json prints one object: machine, and rows. A row, also of --csv: task,
     contender, seconds for a network, and its ratio to varprop's (median, low, high,
