@@ -1,7 +1,7 @@
 """Speed and memory of the way up and back, of pairs and of batches, as ratios in one run.
 
-Run with `make bench-details`; `--full` also runs a million units through ten thousand layers (minutes).
-PyTorch is a contender where it is installed.
+Run with `make bench-details`; `--full` also runs a million units through ten thousand layers
+(minutes). PyTorch is a contender where it is installed.
 """
 
 from __future__ import annotations
