@@ -8,7 +8,8 @@ SOURCES := $(shell find src theory -type f ! -path '*__pycache__*') \
 BUILD := --config-settings=build-dir=build/$(shell $(PYTHON) -c 'import sys, platform; \
 	print(sys.implementation.cache_tag + "-" + platform.machine())')
 
-.PHONY: demo test verify mutants lint docs docs-check bench clean
+.PHONY: demo test verify mutants lint docs docs-check bench bench-peers bench-check bench-details \
+	bench-instructions clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -80,15 +81,39 @@ lint: $(VENV)/lint
 	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint src
 	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml --python-executable bin/python
 
-bench: $(VENV)/testable
-	$(BIN)/python benchmarks/forward.py
-	$(BIN)/python benchmarks/backward.py
-	$(BIN)/python benchmarks/dense.py
-	$(BIN)/python benchmarks/theory.py
-	$(BIN)/python benchmarks/matrix.py
-	$(BIN)/python benchmarks/spectrum.py
-	$(BIN)/python benchmarks/sweep.py
+$(VENV)/measuring: $(VENV)/installed
+	@echo "Installing what the benchmarks need (PyTorch among it)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD) ".[bench]"
+	@touch $@
+
+# Peers that need packages of their own get an environment each, from benchmarks/environments.
+PEERS := $(patsubst benchmarks/environments/%.txt,.peers/%/installed,\
+	$(wildcard benchmarks/environments/*.txt))
+
+.peers/%/installed: benchmarks/environments/%.txt
+	$(PYTHON) -m venv .peers/$*
+	.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-peers: $(PEERS)
+
+# All contenders in turns; writes benchmarks/results and docs/fast-and-right.md. Peers that have
+# no environment are left out: `make bench-peers` makes them. QUICK=1 takes under three minutes.
+bench: $(VENV)/measuring
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+# Fails if a ratio to NumPy fell by more than 15 % beyond its spread.
+bench-check: $(VENV)/measuring
+	$(BIN)/python benchmarks/run.py check
+
+# The scripts of benchmarks/ that measure one part each in detail (ten minutes and more).
+bench-details: $(VENV)/measuring
+	$(BIN)/python benchmarks/run.py scripts
+
+# Needs valgrind.
+bench-instructions: $(VENV)/measuring
+	$(BIN)/python benchmarks/instructions.py
 
 clean:
-	rm -rf $(VENV) build demo docs/_build docs/gallery docs/reference/api docs/reference/commands.md \
-		docs/explanation/derivations
+	rm -rf $(VENV) .peers build demo docs/_build docs/gallery docs/reference/api \
+		docs/reference/commands.md docs/explanation/derivations

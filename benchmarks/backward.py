@@ -1,7 +1,7 @@
 """Speed and memory of the way up and back, of pairs and of batches, as ratios in one run.
 
-Run with `make bench`; `--full` also runs a million units through ten thousand layers (minutes).
-PyTorch is a contender where it is installed.
+Run with `make bench-details`; `--full` also runs a million units through ten thousand layers
+(minutes). PyTorch is a contender where it is installed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import importlib.util
 import math
 import statistics
 import sys
-from collections.abc import Callable
 
 import numpy as np
-from same_in_numpy import same_algorithm
 from turns import TURNS, Work, measure, peak_memory, ratio, say, seconds
 
 import varprop
 from varprop._core import SIMD
+from varprop.bench.numpy_matrix_free import both_ways
 from varprop.resources import resolve_threads
 
 DEPTH, WIDTH = 200, 1000
@@ -36,27 +35,6 @@ def reference() -> object:
     return varprop.reference.simulate(depth=DEPTH // 10, width=WIDTH, trials=1)
 
 
-def with_torch() -> Callable[[], object]:
-    """As a PyTorch user would measure one network of DEPTH layers, up and back."""
-    import torch
-
-    torch.set_num_threads(THREADS)
-    x, scale = torch.ones(WIDTH), math.sqrt(2 / WIDTH)
-
-    def work() -> list[torch.Tensor]:
-        h, layers, measured = x.requires_grad_(), [], []
-        for _ in range(DEPTH):
-            z = torch.empty(WIDTH, WIDTH).normal_(0.0, scale) @ h
-            z.retain_grad()
-            h = torch.relu(z)
-            layers.append(z)
-            measured += [z.detach().square().mean(), h.detach().square().mean()]
-        layers[-1].backward(torch.randn(WIDTH))
-        return measured + [z.grad.square().mean() for z in layers]
-
-    return work
-
-
 def per_trial() -> None:
     """The way back, and pairs, over the way up; and the others over both ways."""
     forward = {"backward": False}
@@ -67,10 +45,12 @@ def per_trial() -> None:
         "pair up and back": (run(correlation=0.5), 100),
         "up and back, all threads": (run(THREADS, trials=1000), 1000),
         "reference": (reference, 1 / 10),
-        "same algorithm": (lambda: same_algorithm(DEPTH, WIDTH, trials=32), 32),
+        "same algorithm": (both_ways(DEPTH, WIDTH, trials=32), 32),
     }
     if importlib.util.find_spec("torch"):
-        each["PyTorch"] = (with_torch(), 1)
+        from contenders import pytorch
+
+        each["PyTorch"] = (pytorch.both_ways(DEPTH, WIDTH, trials=1), 1)
     t = measure(each)
     for name, times in t.items():
         say(f"  ({name})", f"{1e3 * statistics.median(times):10,.3f} ms a trial", "")

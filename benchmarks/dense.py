@@ -1,7 +1,7 @@
 """Speed and memory of drawn weights, against NumPy and PyTorch, and against what binds them.
 
-Run with `make bench`. Contenders take turns; each figure is the median over the turns, with its
-smallest and largest value. PyTorch is a contender where it is installed.
+Run with `make bench-details`. Contenders take turns; each figure is the median over the turns,
+with its smallest and largest value. PyTorch is a contender where it is installed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Speed of `RandomMatrix` and `Jacobian`, against drawing the matrix with NumPy.
 
-Run with `make bench`. Contenders take turns; each figure is the median over the turns, with its
+Contenders take turns; each figure is the median over the turns, with its
 smallest and largest value.
 """
 

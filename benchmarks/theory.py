@@ -1,15 +1,12 @@
-"""Speed of the theory, in units of one NumPy tanh over the same number of points.
-
-Run with `make bench`.
-"""
+"""Speed of the theory, in units of one NumPy tanh of a million numbers."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
+from turns import measure, ratio, say, seconds
 
 import varprop
 from varprop.activation import Activation
@@ -23,14 +20,7 @@ from varprop.theory import (
 )
 from varprop.theory.tabulated import tabulated
 
-TURNS = 5
 COLD = ("gelu", "elu", "erf", "hardtanh", "tanh", "softplus", "silu", "mish")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -47,30 +37,23 @@ def main() -> None:
         "predict, depth 1000 (gelu)": lambda: predict(network),
         "derivation of ReLU's factor of 2, checked": lambda: derive("relu").check(),
     }
-    for work in works.values():
-        work()
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(TURNS):
-        for name, work in works.items():
-            times[name].append(seconds(work))
-    unit, *rest = (statistics.median(each) for each in times.values())
-    print(f"{'work':<48}{'over the yardstick':>20}{'ms':>10}")
-    for name, median in zip(works, (unit, *rest), strict=True):
-        print(f"{name:<48}{median / unit:>20.2f}{1e3 * median:>10.2f}")
+    times = measure({name: (work, 1) for name, work in works.items()})
+    yard = times["yardstick: np.tanh of 10^6 numbers"]
+    for name, each in times.items():
+        say(name, ratio(each, yard), f"{1e3 * statistics.median(each):.2f} ms")
     cold(k)
 
 
 def cold(k: np.ndarray) -> None:
     """Maps of 10^4 points with no panel made yet: ms, and how the map is known."""
-    print(f"\n{'cold, 10^4 points':<16}{'Q':>8}{'V':>8}{'mean':>8}{'dQ/dK':>8}  kind of Q")
+    print("\ncold, 10^4 points: ms of Q, V, mean, dQ/dK; kind of Q")
     for name in COLD:
         row = []
         for work in (variance_map, gradient_map, mean_map, lambda act: variance_map(act).slope):
             tabulated.cache_clear()
             f = work(Activation.parse(name))
             row.append(1e3 * seconds(lambda f=f: f(k)))
-        kind = variance_map(name).kind
-        print(f"{name:<16}" + "".join(f"{ms:>8.1f}" for ms in row) + f"  {kind}")
+        say(f"cold: {name}", "  ".join(f"{ms:.1f}" for ms in row), variance_map(name).kind)
 
 
 if __name__ == "__main__":

@@ -1,54 +1,48 @@
-"""Contenders that take turns, so that a busy machine slows all of them alike."""
+"""For scripts: contenders that take turns, and figures that are printed and kept.
+
+What a script says is also in `said`, from where the section "scripts" takes it.
+"""
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
-TURNS = 7
+from varprop.bench import turns
+from varprop.bench.turns import TURNS, Work, measure, seconds
 
-Work = Callable[[], object]
+__all__ = ["TURNS", "Work", "measure", "peak_memory", "ratio", "said", "say", "seconds"]
 
-
-def seconds(work: Work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def measure(
-    contenders: dict[str, tuple[Work, float]], turns: int = TURNS
-) -> dict[str, list[float]]:
-    """Seconds per unit of work, every contender once in every turn."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for work, _ in contenders.values():
-        work()
-    for _ in range(turns):
-        for name, (work, units) in contenders.items():
-            times[name].append(seconds(work) / units)
-    return times
+said: list[tuple[str, str, str]] = []
 
 
 def ratio(over: list[float], under: list[float]) -> str:
     """The median over the turns, with the smallest and the largest value."""
-    each = [a / b for a, b in zip(over, under, strict=True)]
-    return f"{statistics.median(each):10,.2f}  ({min(each):,.2f} to {max(each):,.2f})"
+    each = turns.ratio(over, under)
+    return f"{each.median:10,.2f}  ({each.low:,.2f} to {each.high:,.2f})"
 
 
 def say(what: str, figure: str, goal: str) -> None:
+    said.append((what, figure, goal))
     print(f"{what:<55}{figure:<34}{goal}", flush=True)
+
+
+# Linux gives a child's ru_maxrss the size that its parent had, so the kernel's own record is read.
+PEAK = """
+try:
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    print(1024 * int(line.split()[1]))
+except OSError:
+    import resource
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 
 
 def peak_memory(code: str) -> float:
     """Peak of a fresh process that runs `code`, over that of one that just imports, in MB."""
     peaks = []
     for body in ("pass", code):
-        script = f"import varprop, resource\n{body}\n" + (
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-        )
+        script = f"import varprop\n{body}\n{PEAK}"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
         peaks.append(int(done.stdout))
-    return (peaks[1] - peaks[0]) / (1024 if sys.platform != "darwin" else 2**20)
+    return (peaks[1] - peaks[0]) / 2**20

@@ -38,6 +38,7 @@ DECLARED = {  # p-values a room may look at
     "jacobian_spectrum": 60,
     "random_words": 180,
     "lyapunov": 30,
+    "benchmarks": 12,
 }
 LEVEL = TOTAL / sum(DECLARED.values())  # below this p-value, a test fails
 

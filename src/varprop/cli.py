@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from . import compare_command, gain_command, histogram_command, list_commands
+from . import bench_command, compare_command, gain_command, histogram_command, list_commands
 from .command_output import FIGURE, check_outputs, form_options, progress_bar, put, wrote
 from .options import in_options, network_options, network_parts, run_options
 from .phase_command import phase_options
@@ -383,5 +383,6 @@ for _command in (
     list_commands.activations,
     list_commands.schemes,
     list_commands.info,
+    bench_command.bench,
 ):
     cli.add_command(_command)
