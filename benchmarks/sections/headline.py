@@ -46,7 +46,10 @@ def _limits(arena: Arena, turns: int) -> dict[str, list[float]]:
         "dense, normal, 1 thread": (ours("relu", **dense), share),
         "filling the weights, uniform": (arena.make(LIMITS, "uniforms", count=weights), share),
         "dense, uniform, 1 thread": (ours("relu", scheme="uniform, 2/fan_in", **dense), share),
-        # per byte and per multiply-add
+    }  # fmt: skip
+    # Per byte and per multiply-add; apart from the others, for the threads of a BLAS go on
+    # waiting for work, busily, after a product.
+    rates = {
         "bandwidth, float64 add": (arena.make(LIMITS, "add", count=STREAM), 24.0 * STREAM),
         "multiply-adds, float32": (
             arena.make(LIMITS, "multiply_adds", size=PRODUCT, dtype="float32"), float(PRODUCT**3)
@@ -55,4 +58,4 @@ def _limits(arena: Arena, turns: int) -> dict[str, list[float]]:
             arena.make(LIMITS, "multiply_adds", size=PRODUCT, dtype="float64"), float(PRODUCT**3)
         ),
     }  # fmt: skip
-    return measure(works, turns)
+    return measure(works, turns) | measure(rates, turns)
