@@ -118,7 +118,7 @@ static inline void vp_fill_sparse(vp_stream *stream, uint64_t *restrict words,
                                  : INT64_MAX;
     vp_stream_words(stream, words, n / VP_GROUP_SINGLE * pitch);
     for (int i = 0; i < n; i += VP_GROUP_SINGLE, words += pitch) {
-        vp_normals_single(words, out + i);
+        vp_normals_single(words, out + i, VP_GROUP_SINGLE);
         for (int j = 0; j < VP_GROUP_SINGLE; j++) {
             const int64_t choice = (int64_t)words[VP_GROUP_SINGLE / 2 + j];
             const uint32_t kept = choice <= last ? 0xFFFFFFFFu : 0u;

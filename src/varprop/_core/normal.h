@@ -84,10 +84,14 @@ static inline void vp_direction(uint64_t word, double *cosine, double *sine)
 static inline void vp_fill_normal(vp_stream *stream, uint64_t *restrict words, double *restrict out, int n)
 {
     vp_stream_words(stream, words, n);
+    /* two loops: in one, logarithm, root, sine and cosine would be a chain too long to overlap */
+    for (int i = 0; i < n; i += VP_GROUP)
+        for (int j = 0; j < VP_GROUP / 2; j++)
+            out[i + j] = vp_squared_radius(vp_uniform(words[i + j]));
     for (int i = 0; i < n; i += VP_GROUP) {
         for (int j = 0; j < VP_GROUP / 2; j++) {
             double cosine, sine;
-            const double radius = __builtin_sqrt(vp_squared_radius(vp_uniform(words[i + j])));
+            const double radius = __builtin_sqrt(out[i + j]);
             vp_direction(words[i + VP_GROUP / 2 + j], &cosine, &sine);
             out[i + j] = radius * cosine;
             out[i + VP_GROUP / 2 + j] = radius * sine;

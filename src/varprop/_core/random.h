@@ -76,28 +76,39 @@ static inline void vp_stream_start(vp_stream *stream, uint64_t seed, uint64_t tr
     memcpy(stream->state, words, sizeof words);
 }
 
-/* The next n words; n is a multiple of VP_LANES. */
+/* The next n words; n is a multiple of VP_LANES. Two registers' chains of steps run side by side. */
 static inline void vp_stream_words(vp_stream *stream, uint64_t *restrict out, int n)
 {
-    for (int part = 0; part < VP_LANES / VP_PER_REGISTER; part++) {
-        vp_words a = stream->state[0][part], b = stream->state[1][part];
-        vp_words c = stream->state[2][part], d = stream->state[3][part];
-        for (int i = VP_PER_REGISTER * part; i < n; i += VP_LANES) {
-            const vp_words sum = a + d;
-            const vp_words word = (sum << 23 | sum >> 41) + a;
-            const vp_words shifted = b << 17;
-            c ^= a;
-            d ^= b;
-            b ^= c;
-            a ^= d;
-            c ^= shifted;
-            d = d << 45 | d >> 19;
-            memcpy(out + i, &word, sizeof word);
+    enum { PARTS = VP_LANES / VP_PER_REGISTER, ABREAST = PARTS > 1 ? 2 : 1 };
+    for (int part = 0; part < PARTS; part += ABREAST) {
+        vp_words a[ABREAST], b[ABREAST], c[ABREAST], d[ABREAST];
+        for (int k = 0; k < ABREAST; k++) {
+            a[k] = stream->state[0][part + k];
+            b[k] = stream->state[1][part + k];
+            c[k] = stream->state[2][part + k];
+            d[k] = stream->state[3][part + k];
         }
-        stream->state[0][part] = a;
-        stream->state[1][part] = b;
-        stream->state[2][part] = c;
-        stream->state[3][part] = d;
+        for (int i = VP_PER_REGISTER * part; i < n; i += VP_LANES) {
+#pragma GCC unroll 2
+            for (int k = 0; k < ABREAST; k++) {
+                const vp_words sum = a[k] + d[k];
+                const vp_words word = (sum << 23 | sum >> 41) + a[k];
+                const vp_words shifted = b[k] << 17;
+                c[k] ^= a[k];
+                d[k] ^= b[k];
+                b[k] ^= c[k];
+                a[k] ^= d[k];
+                c[k] ^= shifted;
+                d[k] = d[k] << 45 | d[k] >> 19;
+                memcpy(out + i + VP_PER_REGISTER * k, &word, sizeof word);
+            }
+        }
+        for (int k = 0; k < ABREAST; k++) {
+            stream->state[0][part + k] = a[k];
+            stream->state[1][part + k] = b[k];
+            stream->state[2][part + k] = c[k];
+            stream->state[3][part + k] = d[k];
+        }
     }
 }
 

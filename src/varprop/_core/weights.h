@@ -23,28 +23,33 @@ static inline float vp_squared_radius_single(float u)
     return exponent * -1.3862944f - 4.0f * (s + s * (t * p));
 }
 
-/* VP_GROUP_SINGLE standard normals from half as many words.
+/* n standard normals from n/2 words, n a multiple of VP_GROUP_SINGLE.
  * One word gives a pair: its low half the radius (at most 6.66), its high half the angle. */
-static inline void vp_normals_single(const uint64_t *restrict words, float *restrict out)
+static inline void vp_normals_single(const uint64_t *restrict words, float *restrict out, int n)
 {
-    for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
-        const uint64_t word = words[j];
-        const float u = ((float)(int32_t)((uint32_t)word >> 1) + 0.5f) * 0x1p-31f;
-        const float radius = __builtin_sqrtf(vp_squared_radius_single(u));
-        const uint32_t angle = (uint32_t)(word >> 32);
-        const float x = vp_as_float((angle << 2) >> 9 | 0x3F800000u) - (1.5f - 0x1p-24f);
-        const float z = x * x;
-        float sine = VP_QSINF[3], cosine = VP_QCOSF[4];
-        for (int k = 2; k >= 0; k--)
-            sine = sine * z + VP_QSINF[k];
-        for (int k = 3; k >= 0; k--)
-            cosine = cosine * z + VP_QCOSF[k];
-        const uint32_t sign = angle << 1 & 0x80000000u;
-        const uint32_t sine_bits = vp_as_bits32(sine * x) ^ sign;
-        const uint32_t cosine_bits = vp_as_bits32(cosine) ^ sign;
-        const uint32_t swap = (sine_bits ^ cosine_bits) & (0 - (angle >> 31));
-        out[j] = radius * vp_as_float(cosine_bits ^ swap);
-        out[VP_GROUP_SINGLE / 2 + j] = radius * vp_as_float(sine_bits ^ swap);
+    for (int i = 0; i < n; i += VP_GROUP_SINGLE) /* two loops, as for doubles */
+        for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
+            const uint32_t low = (uint32_t)words[i / 2 + j];
+            out[i + j] = vp_squared_radius_single(((float)(int32_t)(low >> 1) + 0.5f) * 0x1p-31f);
+        }
+    for (int i = 0; i < n; i += VP_GROUP_SINGLE) {
+        for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
+            const float radius = __builtin_sqrtf(out[i + j]);
+            const uint32_t angle = (uint32_t)(words[i / 2 + j] >> 32);
+            const float x = vp_as_float((angle << 2) >> 9 | 0x3F800000u) - (1.5f - 0x1p-24f);
+            const float z = x * x;
+            float sine = VP_QSINF[3], cosine = VP_QCOSF[4];
+            for (int k = 2; k >= 0; k--)
+                sine = sine * z + VP_QSINF[k];
+            for (int k = 3; k >= 0; k--)
+                cosine = cosine * z + VP_QCOSF[k];
+            const uint32_t sign = angle << 1 & 0x80000000u;
+            const uint32_t sine_bits = vp_as_bits32(sine * x) ^ sign;
+            const uint32_t cosine_bits = vp_as_bits32(cosine) ^ sign;
+            const uint32_t swap = (sine_bits ^ cosine_bits) & (0 - (angle >> 31));
+            out[i + j] = radius * vp_as_float(cosine_bits ^ swap);
+            out[i + VP_GROUP_SINGLE / 2 + j] = radius * vp_as_float(sine_bits ^ swap);
+        }
     }
 }
 
@@ -53,8 +58,7 @@ static inline void vp_fill_normal_single(vp_stream *stream, uint64_t *restrict w
                                          float *restrict out, int n)
 {
     vp_stream_words(stream, words, n / 2);
-    for (int i = 0; i < n; i += VP_GROUP_SINGLE)
-        vp_normals_single(words + i / 2, out + i);
+    vp_normals_single(words, out, n);
 }
 
 /* The same for the uniform law of mean 0 and variance 1 */
