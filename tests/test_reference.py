@@ -21,7 +21,7 @@ WHOLE = (
 IN_PART = {
     "varprop.compare": {"Comparison", "Test", "compare"},
     "varprop.reference": {"simulate"},
-    "varprop.spectrum_plot": {"degrees_of_freedom", "plot"},
+    "varprop.spectrum_plot": {"degrees_of_freedom"},
 }
 
 

@@ -98,6 +98,8 @@ def test_what_can_not_be_sent_is_told() -> None:
         )  # fmt: skip
 
 
+# Python's filters of warnings are the process's: one thread puts back what another has set aside.
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
 def test_racing_for_one_store_one_writes(tmp_path: Path) -> None:
     start = Barrier(4)
 

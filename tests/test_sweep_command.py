@@ -58,7 +58,7 @@ def test_resume_needs_no_other_option(
         ("sweep --store {} --depth 3 --sigma-w 1:2", 2, "no range such as 0.5:3:26"),
         ("sweep --store {} --depth 3 --sigma-w a,b", 2, "no list such as 1,2,5"),
         ("sweep --store {} --depth 1:4:5", 2, "not whole numbers"),
-        ("sweep --store {} --depth 3,0", 1, "depth=0: "),
+        ("sweep --store {} --depth 3,0", 1, "--depth 0: "),
         ("sweep --store {} --depth 3 --resume", 2, "leave out --depth"),
         ("sweep --store {} --resume", 1, "holds no sweep"),
     ],

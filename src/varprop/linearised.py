@@ -134,7 +134,8 @@ class Ladder:
         q, r = np.linalg.qr(matrix)
         grown = np.zeros(matrix.shape[1])
         grown[: len(r)] = np.abs(np.diag(r))
-        dust = 64 * np.finfo(float).eps * np.linalg.norm(matrix, axis=0)
+        # rounding, times the condition of the columns before
+        dust = 1e-11 * np.linalg.norm(matrix, axis=0)
         left = int(np.argmax(np.append(grown <= dust, True)))
         scale = 0.0 if not left else 2 * np.log(top) + float(np.squeeze(log))
         self._log[:left] += 2 * np.log(grown[:left]) + scale
