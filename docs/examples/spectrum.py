@@ -7,10 +7,10 @@ The histogram is of drawn networks, the line is the density that theory derives 
 """
 
 import varprop
-from varprop import spectrum_plot
+from varprop import plot, spectrum_plot
 
 gaussian = varprop.spectrum(depth=8, width=100, act="linear", scheme="lecun", trials=10)
-figure = spectrum_plot.plot(gaussian)
+axes = plot.spectrum(gaussian)
 
 # %%
 # How many directions are kept depends on the law of the weights and on the activation:
