@@ -146,9 +146,11 @@ class Comparison:
         parts = [
             header(self.propagation),
             text_table(*self.layer_table()),
-            "predicted: E[a | K] = Q(K) of each network's own K, one layer at a time (exact\n"
-            "at any width, but for what is said below); averages over networks with weights\n"
-            "1/sd.",
+            wrapped(
+                "predicted: E[a | K] = Q(K) of each network's own K, one layer at a time (exact at "
+                f"any width{', but for what is said below' if self.notes else ''}); averages over "
+                "networks with weights 1/sd."
+            ),
         ]
         if self.tests:
             parts.append(text_table(*self.test_table(), left=1))
