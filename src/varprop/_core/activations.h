@@ -69,9 +69,9 @@ VP_DEFINE(tanh)
     double exp, expm1;
     VP_UNUSED;
     vp_exp_both(-2.0 * vp_abs(z), &exp, &expm1);
-    const double sum = 2.0 + expm1;
-    *h = vp_copy_sign(-expm1 / sum, z);
-    *d = 4.0 * exp / (sum * sum);
+    const double inverse = 1.0 / (2.0 + expm1);
+    *h = vp_copy_sign(-expm1 * inverse, z);
+    *d = 4.0 * exp * (inverse * inverse);
 }
 
 VP_DEFINE(sigmoid)
@@ -87,8 +87,9 @@ VP_DEFINE(softplus)
 {
     VP_UNUSED;
     const double e = vp_exp(-vp_abs(z));
+    const double inverse = 1.0 / (1.0 + e);
     *h = vp_max(z, 0.0) + vp_log1p(e);
-    *d = (z < 0.0 ? e : 1.0) / (1.0 + e);
+    *d = (z < 0.0 ? e : 1.0) * inverse;
 }
 
 VP_DEFINE(softsign)
@@ -179,10 +180,11 @@ VP_DEFINE(mish)
     const double over = z < 0.0 ? t * (t + 2.0) : 1.0 + 2.0 * t;
     const double gap = z < 0.0 ? 2.0 : 2.0 * (t * t);
     const double under = over + gap;
-    const double gate = over / under;
+    const double inverse = 1.0 / under;
+    const double gate = over * inverse;
     const double sigmoid = (z < 0.0 ? t : 1.0) / (1.0 + t);
     *h = z * gate;
-    *d = gate + z * sigmoid * (gap * (over + under) / (under * under));
+    *d = gate + z * sigmoid * (gap * (over + under) * (inverse * inverse));
 }
 
 /* Not an activation: what any of them is far out or close to 0, p0 z on the left, p1 z on the right. */

@@ -100,7 +100,7 @@ static double vp_log_slope_tail(int code, double p0, double side, double log_z, 
         return vp_log_or_never(y - 1.0) - y;
     case VP_CODE_gelu:
         *sign = -1.0;
-        return vp_log_or_never(0.3989422804014327 * y - 0.5 * vp_erfcx(y * 0.70710678118654752)) -
+        return vp_log_or_never(0.3989422804014327 * y - 0.5 * vp_erfcx_any(y * 0.70710678118654752)) -
                0.5 * y * y;
     case VP_CODE_gelu_tanh:
         *sign = -1.0;

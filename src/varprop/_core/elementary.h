@@ -9,13 +9,18 @@
 
 #define VP_ROUND 0x1.8p52 /* adding it rounds to an integer, kept in the low bits */
 
+/* Even and odd powers apart: two chains of half the length run beside each other. degree > 0 */
 static inline double vp_polynomial(const double *coefficient, int degree, double x)
 {
-    double p = coefficient[degree];
+    const double square = x * x;
+    double p = coefficient[degree], q = coefficient[degree - 1];
 #pragma GCC unroll 32 /* else the loops around it are not vectorised */
-    for (int k = degree - 1; k >= 0; k--)
-        p = p * x + coefficient[k];
-    return p;
+    for (int k = degree - 2; k >= 0; k -= 2)
+        p = p * square + coefficient[k];
+#pragma GCC unroll 32
+    for (int k = degree - 3; k >= 0; k -= 2)
+        q = q * square + coefficient[k];
+    return degree % 2 ? q + x * p : p + x * q;
 }
 
 static inline double vp_abs(double x)
@@ -76,7 +81,7 @@ static inline double vp_log(double x)
 static inline double vp_log1p(double y)
 {
     const double u = 1.0 + y;
-    return vp_log(u) + (y - (u - 1.0)) / u;
+    return vp_log(u) + (y - (u - 1.0)) * (1.0 / u); /* softplus divides by u, too */
 }
 
 /* e^(-x^2): the square is carried in two parts, for its rounding error grows with x^2 */
@@ -88,11 +93,20 @@ static inline double vp_gauss(double x)
     return vp_exp(-high * high) * (1.0 - d * (1.0 - 0.5 * d * (1.0 - d * (1.0 / 3.0))));
 }
 
-/* e^(x^2) erfc(x) for x >= 0 */
+/* e^(x^2) erfc(x) for 0 <= x <= VP_ERFCX_LIMIT, and the value there for larger x */
 static inline double vp_erfcx(double x)
 {
-    const double a = x > 1e100 ? 1e100 : x;
-    return vp_polynomial(VP_ERFCX, 26, (a - 3.75) / (a + 3.75)) / (1.0 + 2.0 * x);
+    const double a = x > VP_ERFCX_LIMIT ? VP_ERFCX_LIMIT : x;
+    return vp_polynomial(VP_ERFCX_ABOVE, 10, a) / vp_polynomial(VP_ERFCX_BELOW, 11, a);
+}
+
+/* The same for any x >= 0; the first terms of the series in 1/x^2 suffice beyond the limit. */
+static double vp_erfcx_any(double x)
+{
+    if (x <= VP_ERFCX_LIMIT)
+        return vp_erfcx(x);
+    const double w = 0.5 / x / x;
+    return 0.56418958354775629 / x * (1.0 - w * (1.0 - w * (3.0 - w * (15.0 - 105.0 * w))));
 }
 
 static inline double vp_erf(double x, double gauss)

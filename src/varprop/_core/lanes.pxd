@@ -31,6 +31,7 @@ cdef extern from "drawn.h" nogil:
         VP_OVERFLOW
         VP_CALLBACK
         VP_CODES
+        VP_CODE_relu
         VP_CODE_sigmoid
         VP_CODE_softplus
         VP_CODE_probit
@@ -97,6 +98,7 @@ cdef extern from "drawn.h" nogil:
 
     void vp_add(vp_sums*, const double* z, const double* h, const double* d, int n,
                 double threshold) noexcept
+    void vp_add_relu(vp_sums*, const double* z, int n, double threshold) noexcept
     double vp_fold(const double*) noexcept
 
     ctypedef struct vp_back_sums:

@@ -73,15 +73,32 @@ def erf_core(z: mp.mpf) -> mp.mpf:
     return 2 / mp.sqrt(mp.pi) * mp.hyp1f1(mp.mpf(1) / 2, mp.mpf(3) / 2, -z)
 
 
-def erfcx_core(t: mp.mpf) -> mp.mpf:
-    """(1 + 2 x) e^(x^2) erfc(x) with x = 3.75 (1 + t)/(1 - t), x in [0, inf)."""
-    if t == 1:
-        return 2 / mp.sqrt(mp.pi)
-    x = mp.mpf(15) / 4 * (1 + t) / (1 - t)
-    if x > 1000:
-        tail = mp.fsum((-1) ** k * mp.fac2(2 * k - 1) / (2 * x * x) ** k for k in range(15))
-        return (1 + 2 * x) * tail / (x * mp.sqrt(mp.pi))
-    return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+def erfcx(x: mp.mpf) -> mp.mpf:
+    """e^(x^2) erfc(x)."""
+    return mp.exp(x * x) * mp.erfc(x)
+
+
+def rational(
+    function: Function, high: mp.mpf, bend: mp.mpf, degree: int
+) -> tuple[list[mp.mpf], list[mp.mpf]]:
+    """P of degree - 1 over Q of degree, Q(0) = 1: equal to `function` at nodes in [0, high].
+
+    The nodes are Chebyshev's in (x - bend)/(x + bend), which spreads a decay like 1/x evenly.
+    """
+    count = 2 * degree
+    top = (high - bend) / (high + bend)
+    ts = [
+        (top - 1) / 2 + (top + 1) / 2 * mp.cos(mp.pi * (2 * k + 1) / (2 * count))
+        for k in range(count)
+    ]
+    points = [bend * (1 + t) / (1 - t) for t in ts]
+    values = [function(x) for x in points]
+    rows = [
+        [x**j for j in range(degree)] + [-y * x**j for j in range(1, degree + 1)]
+        for x, y in zip(points, values, strict=True)
+    ]
+    solution = list(mp.lu_solve(mp.matrix(rows), mp.matrix(values)))
+    return solution[:degree], [mp.mpf(1), *solution[degree:]]
 
 
 # The quantile function of a normal cut at 2 standard deviations, over its own standard deviation,
@@ -121,8 +138,9 @@ POLYNOMIALS: list[tuple[str, str, Function, mp.mpf, mp.mpf, int]] = [
     ("EXPM1", "(e^r - 1 - r)/r^2 in r", expm1_tail, -HALF_LN2, HALF_LN2, 10),
     ("ATAN", "(atan(t)/t - 1)/t^2 in t^2", atan_tail, mp.mpf(0), mp.mpf(1), 19),
     ("ERF", "erf(x)/x in x^2, |x| <= 1", erf_core, mp.mpf(0), mp.mpf(1), 12),
-    ("ERFCX", "(1 + 2x) erfcx(x) in (x - 3.75)/(x + 3.75)", erfcx_core, mp.mpf(-1), mp.mpf(1), 26),
 ]
+# A rational function, for x up to this; to 1e-17, with positive coefficients, so nothing cancels
+ERFCX_LIMIT = 64
 
 
 def split(value: mp.mpf, bits: int) -> tuple[float, mp.mpf]:
@@ -139,15 +157,25 @@ def two_over_pi_words(words: int) -> list[int]:
     return [digits >> (32 * (words - 1 - k)) & 0xFFFFFFFF for k in range(words)]
 
 
+def array(name: str, what: str, coefficients: list[mp.mpf]) -> str:
+    """The coefficients as a C array, in single precision where `what` says so."""
+    kind, suffix = ("float", "f") if "single" in what else ("double", "")
+    body = ",\n    ".join(f"{float(c)!r}{suffix}" for c in coefficients)
+    return (
+        f"\n/* {what} */\nstatic const {kind} VP_{name}[{len(coefficients)}] = {{\n    {body}\n}};\n"
+    )
+
+
 def main() -> None:
     out = sys.stdout.write
     out("/* Written by make_constants.py; do not edit. Coefficients lowest first. */\n")
     out("#ifndef VP_CONSTANTS_H\n#define VP_CONSTANTS_H\n#include <stdint.h>\n")
     for name, what, function, low, high, degree in POLYNOMIALS:
-        coefficients = chebyshev(function, low, high, degree)
-        kind, suffix = ("float", "f") if "single" in what else ("double", "")
-        body = ",\n    ".join(f"{float(c)!r}{suffix}" for c in coefficients)
-        out(f"\n/* {what} */\nstatic const {kind} VP_{name}[{degree + 1}] = {{\n    {body}\n}};\n")
+        out(array(name, what, chebyshev(function, low, high, degree)))
+    above, below = rational(erfcx, mp.mpf(ERFCX_LIMIT), mp.mpf(3), 11)
+    out(f"\n#define VP_ERFCX_LIMIT {ERFCX_LIMIT}.0\n")
+    out(array("ERFCX_ABOVE", "e^(x^2) erfc(x), 0 <= x <= VP_ERFCX_LIMIT: above the line", above))
+    out(array("ERFCX_BELOW", "and below it", below))
     ln2_high, rest = split(mp.log(2), 32)
     out(f"\n#define VP_LN2_HIGH {ln2_high!r}\n#define VP_LN2_LOW {float(rest)!r}\n")
     single_high, rest = split(mp.log(2), 16)

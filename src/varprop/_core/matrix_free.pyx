@@ -37,9 +37,12 @@ cdef int sum_block(const Plan* plan, const lanes.vp_regime* regime, const Mix* m
         n = <int> min(left, <int64_t> work.capacity)
         padded = padded_to_group(n)
         draw(plan, mix, &weights, &bias, work, work.z, padded)
-        if evaluate(plan, regime, work.z, work, n if plan.callback != NULL else padded):
+        if regime.code == lanes.VP_CODE_relu:
+            lanes.vp_add_relu(&sums, work.z, n, regime.threshold)
+        elif evaluate(plan, regime, work.z, work, n if plan.callback != NULL else padded):
             return lanes.VP_CALLBACK
-        lanes.vp_add(&sums, work.z, work.h, work.d, n, regime.threshold)
+        else:
+            lanes.vp_add(&sums, work.z, work.h, work.d, n, regime.threshold)
         left -= n
     fold_sums(&sums, totals)
     return lanes.VP_OK
