@@ -60,8 +60,7 @@ $(VENV)/verifiable: $(VENV)/testable
 verify: $(VENV)/verifiable test docs-check
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
 	VARPROP_EXPONENTS=9000 $(BIN)/python -m pytest -n 0 tests/test_lyapunov.py
-	VARPROP_LONG=1 $(BIN)/python -m pytest -n 0 tests/test_docs.py -k long
-	VARPROP_LONG=1 $(BIN)/python -m pytest -n 0 tests/test_compare_beyond.py
+	VARPROP_LONG=1 $(BIN)/python -m pytest -n auto --dist loadfile $$(grep -l "^from effort\|^import effort" tests/test_*.py)
 	$(BIN)/python -m verify $(CAMPAIGNS)
 
 # Plants every fault of verify/mutants in a scratch copy: the ordinary tests must see each.

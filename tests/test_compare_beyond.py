@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from budget import Share, mean_p, uniform_p
+from effort import LONG
 from scipy import stats
 from test_compare import CAUGHT, altered, caught_by, p_of, pieces
 
@@ -17,7 +17,6 @@ from varprop.compare import FALSE_ALARMS
 from varprop.theory.finite_width import second_moments
 
 share = Share("compare_beyond")
-LONG = "VARPROP_LONG" in os.environ
 
 THREE = np.random.default_rng(0).standard_normal((3, 10))
 CASES: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from blocks import blocks, failures
+from effort import LONG
 
 from varprop.theory.derivations import NAMES
 
@@ -34,7 +35,7 @@ def pages() -> list[str]:
 
 
 RUNNABLE = [name for name in pages() if any(True for _ in blocks((TREE / name).read_text()))]
-LONG = [n for n in RUNNABLE if any(b.how == "long" for b in blocks((TREE / n).read_text()))]
+LONG_PAGES = [n for n in RUNNABLE if any(b.how == "long" for b in blocks((TREE / n).read_text()))]
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
@@ -55,8 +56,8 @@ def test_files_and_figures_named_are_there():
                 assert target.exists() or path in built, f"{name} names {link}"
 
 
-@pytest.mark.skipif("VARPROP_LONG" not in os.environ, reason="make verify runs the long ones")
-@pytest.mark.parametrize("name", LONG)
+@pytest.mark.skipif(not LONG, reason="make verify runs the long ones")
+@pytest.mark.parametrize("name", LONG_PAGES)
 def test_long_examples_too(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert failures(Path(name), (TREE / name).read_text(), long=True) == []

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from budget import Share, mean_p
 from conversation import haar, worst
+from effort import draws
 from levels import HERE, module
 from scipy.sparse.linalg import svds
 
@@ -117,7 +118,7 @@ def features(j: FloatArray) -> FloatArray:
 @pytest.mark.parametrize("law", ["normal", "orthogonal"])
 @pytest.mark.parametrize("act", ["tanh", "relu"])
 def test_joint_law_is_that_of_drawn_networks(act, law):
-    widths, sigma_b, trials = (3, 4, 3, 3), 0.3, 4000
+    widths, sigma_b, trials = (3, 4, 3, 3), 0.3, draws(1000, 4000)
     net = Network(3, widths=widths, act=act, scheme=f"{law}, 1.8/fan_in", sigma_b=sigma_b)
     x = np.array([1.0, -0.5, 2.0])
     answers = np.stack([array_of(Jacobian(net, x, trial=trial)) for trial in range(trials)])
@@ -135,7 +136,7 @@ def test_joint_law_is_that_of_drawn_networks(act, law):
 
 @pytest.mark.parametrize("act", ["linear", "relu"])
 def test_singular_values_have_the_moments_of_theory(act):
-    n, trials = 5, 3000
+    n, trials = 5, draws(1000, 3000)
     net = Network(3, width=n, act=act, sigma_w=1.2)
     squares = np.array(
         [

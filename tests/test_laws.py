@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from budget import Share, mean_p, two_sided, uniform_p
+from effort import draws
 from scipy import special, stats
 
 import varprop
@@ -132,7 +133,7 @@ def test_each_step_follows_its_law_at_unequal_widths(act: str, engine: str) -> N
 @pytest.mark.parametrize("widths", [(2,) * 7, (5,) * 11, (9, 4, 3, 6, 1, 2, 5)], ids=str)
 def test_networks_die_as_often_as_they_should(widths: tuple[int, ...], engine: str) -> None:
     depth = len(widths) - 1
-    trials = 1000 if engine == "reference" else 40_000
+    trials = draws(400, 1000) if engine == "reference" else 40_000
     p = run(engine, trials, depth=depth, widths=widths, act="relu", scheme="he", seed=3)
     dies = 2.0 ** -np.array(widths[1:])
     lives = np.cumprod(1 - dies)
@@ -241,7 +242,7 @@ def test_preactivations_of_every_activation(act: str) -> None:
 
 @pytest.mark.parametrize("engine", ["dense", "reference"])
 def test_a_uniform_weight_seen_by_itself(engine: str) -> None:
-    trials = 2000 if engine == "reference" else 40_000
+    trials = draws(700, 2000) if engine == "reference" else 40_000
     p = run(engine, trials, depth=4, width=1, act="linear", scheme="he_uniform", seed=9)
     size = np.exp((p.rows.log_preactivation - p.rows.log_variance) / 2) / math.sqrt(3)
     check_steps(f"uniform weight, {engine}", np.ma.masked_array(size, False))
@@ -253,7 +254,7 @@ def test_a_uniform_weight_seen_by_itself(engine: str) -> None:
 )
 def test_a_uniform_bias_seen_by_itself(engine: str, weights: str) -> None:
     """Weights of variance 1e-30 leave nothing but the bias."""
-    trials = 2000 if engine == "reference" else 40_000
+    trials = draws(700, 2000) if engine == "reference" else 40_000
     scheme = f"{weights}, 1e-30/fan_in, bias_uniform, 0.5/fan_in"
     p = run(engine, trials, depth=4, width=1, act="linear", scheme=scheme, seed=9)
     size = np.exp((p.rows.log_preactivation - p.rows.log_variance) / 2) / math.sqrt(3)
@@ -263,7 +264,7 @@ def test_a_uniform_bias_seen_by_itself(engine: str, weights: str) -> None:
 @pytest.mark.parametrize("engine", ["dense", "reference"])
 def test_the_torch_scheme_with_one_input(engine: str) -> None:
     """w + b with both uniform on (-1, 1)."""
-    trials = 5000 if engine == "reference" else 100_000
+    trials = draws(1500, 5000) if engine == "reference" else 100_000
     p = run(engine, trials, depth=1, width=1, act="linear", scheme="torch", seed=10)
     size = np.exp(p.rows.log_preactivation / 2)
     share.check(f"torch, one input, {engine}", uniform_p(1 - (1 - size / 2) ** 2))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from budget import Share, mean_p
 from conversation import haar, talk, talk_to_arrays, worst
+from effort import draws
 from levels import HERE, module
 from scipy.sparse.linalg import aslinearoperator, svds
 
@@ -170,7 +171,7 @@ def test_an_answer_outside_float64_is_an_error(law):
 @both_laws
 @pytest.mark.parametrize("shape", [(3, 3), (5, 3), (3, 6), (8, 8)], ids=str)
 def test_joint_law_of_a_dialogue_is_that_of_drawn_matrices(law, shape):
-    answers = np.empty((6000, 7))
+    answers = np.empty((draws(1500, 6000), 7))
     for seed in range(len(answers)):
         w = RandomMatrix(*shape, 1.0, law, seed=seed)
         answers[seed] = talk(w.matvec, w.rmatvec, *shape)
@@ -186,7 +187,7 @@ def drawn(law: str, shape: tuple[int, int]) -> FloatArray:
 
 @both_laws
 def test_the_shortcut_of_an_independent_transpose_is_rejected(law):
-    answers = np.empty((6000, 7))
+    answers = np.empty((draws(1500, 6000), 7))
     for seed in range(len(answers)):
         w, other = (RandomMatrix(8, 8, 1.0, law, seed=s) for s in (seed, seed + 10**6))
         answers[seed] = talk(w.matvec, other.rmatvec, 8, 8)

@@ -161,9 +161,8 @@ def array(name: str, what: str, coefficients: list[mp.mpf]) -> str:
     """The coefficients as a C array, in single precision where `what` says so."""
     kind, suffix = ("float", "f") if "single" in what else ("double", "")
     body = ",\n    ".join(f"{float(c)!r}{suffix}" for c in coefficients)
-    return (
-        f"\n/* {what} */\nstatic const {kind} VP_{name}[{len(coefficients)}] = {{\n    {body}\n}};\n"
-    )
+    head = f"static const {kind} VP_{name}[{len(coefficients)}]"
+    return f"\n/* {what} */\n{head} = {{\n    {body}\n}};\n"
 
 
 def main() -> None:
