@@ -91,7 +91,7 @@ MUTANTS = [
     _in("columns.pxd", "block | <int64_t> (of.first + j) << COLUMN)", "block)", _BATCH),
     _in("columns.pxd", "            if shrank(before, after, many):", "            if False:",
         "batch:linear_network or multiples or volume"),
-    _in("batch.pyx", "to.gradient[(row * each + j) * asked.depth + layer] = 2.0 * at.log_d[j]",
+    _in("fall.pxd", "to.gradient[(row * each + j) * asked.depth + layer] = 2.0 * at.log_d[j]",
         "to.gradient[(row * each + j) * asked.depth + layer] = 1.98 * at.log_d[j]", _DRAWN),
     _in("transcript.pyx", "lanes.vp_stream_start(&stream, seed, draw, 0, VP_MATRIX, block)",
         "lanes.vp_stream_start(&stream, seed, 0, 0, VP_MATRIX, block)",

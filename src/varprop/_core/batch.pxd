@@ -101,6 +101,16 @@ cdef struct State:
     double* room            # scratch, 4 (c + d) + 1
 
 
+# Where the results go
+cdef struct Results:
+    double* rows            # (6, trials, inputs, depth)
+    int64_t* died           # (trials, inputs)
+    double* gradient        # (trials, inputs * cotangents, depth)
+    double* sum_gradient
+    double* tangent         # (trials, tangents, depth)
+    double* adjoint
+
+
 cdef inline double power(double log) noexcept nogil:
     """e^log, with 0 where it underflows."""
     return lanes.vp_exp(log) if log > -700.0 else 0.0
