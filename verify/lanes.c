@@ -108,6 +108,8 @@ static void columns(void)
                 double *out = room(many * count * 8);
                 vp_dots(x, n, count, y, n, many, n, out);
                 look(out, many * count);
+                if (many <= 4 && many <= count)
+                    vp_own_dots(x, n, count, many, n, out);
                 vp_add_columns_to(y, n, many, x, n, count, out, n);
                 look(y, n * many);
                 double square = vp_add_and_square(y, x, n, count, out, n);

@@ -174,6 +174,9 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
     cdef double* z
     cdef double* e              # a difference as phi sees it
     cdef double* out
+    cdef bint slopes = of.keeps_slopes or asked.tangents > 0  # or for differences
+    for j in range(asked.inputs):
+        slopes = slopes or at.differs_h[j] != 0
     memset(sums, 0, asked.inputs * sizeof(lanes.vp_sums))
     while done < units:
         n = min(units - done, cap)
@@ -190,7 +193,7 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 normalise(of, j, z, hand.seen_of[parent], n, e)
             if j >= asked.inputs:
                 for i in range(n):
-                    out[i] = hand.d[i] * e[i]
+                    out[i] = hand.d_of[0][i] * e[i]
             else:
                 hand.raw_of[j] = z
                 hand.seen_of[j] = e
@@ -206,21 +209,29 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 # the activations of an input that is no difference are its column of h
                 one.h = hand.h + j * cap if at.differs_h[j] else out
                 one.d = hand.d + j * cap
-                hand.h_of[j] = one.h
-                if evaluate(of.plan, of.regime + j, hand.seen_of[j], &one,
-                            n if of.plan.callback != NULL else padded):
-                    return 1
-                if asked.keep < 1.0:
-                    fill_mask(of, block, j, done, n, hand)
-                    for i in range(n):
-                        one.h[i] *= hand.mask[i]
-                lanes.vp_add(sums + j, hand.raw_of[j], one.h, one.d, n, of.regime[j].threshold)
-                if asked.keep < 1.0:
-                    for i in range(n):
-                        one.d[i] *= hand.mask[i]
+                if of.keeps_slopes:
+                    one.d = column(at.slope, j) + start + done
+                hand.h_of[j], hand.d_of[j] = one.h, one.d
+                if (of.regime[j].code == lanes.VP_CODE_relu and asked.keep == 1.0
+                        and not of.normalise):
+                    lanes.vp_relu_and_add(sums + j, hand.raw_of[j], one.h,
+                                          one.d if slopes else NULL, n, of.regime[j].threshold)
+                else:
+                    if evaluate(of.plan, of.regime + j, hand.seen_of[j], &one,
+                                n if of.plan.callback != NULL else padded):
+                        return 1
+                    if asked.keep < 1.0:
+                        fill_mask(of, block, j, done, n, hand)
+                        for i in range(n):
+                            one.h[i] *= hand.mask[i]
+                    lanes.vp_add(sums + j, hand.raw_of[j], one.h, one.d, n,
+                                 of.regime[j].threshold)
+                    if asked.keep < 1.0:
+                        for i in range(n):
+                            one.d[i] *= hand.mask[i]
                 if at.differs_h[j]:
-                    lanes.vp_difference(e, hand.h_of[parent], hand.d + parent * cap, one.h,
-                                        one.d, of.per_step[j], of.small[j], out, n)
+                    lanes.vp_difference(e, hand.h_of[parent], hand.d_of[parent], one.h, one.d,
+                                        of.per_step[j], of.small[j], out, n)
                 if hand.tally != NULL and of.counts:
                     lanes.vp_count(hand.tally, 0, asked.depth, of.layer, hand.raw_of[j],
                                    at.log_z[at.root[j]], n)
@@ -228,7 +239,6 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                                    0.5 * of.regime[j].log_unit, n)
                 if of.keeps_slopes:
                     for i in range(n):
-                        column(at.slope, j)[start + done + i] = one.d[i]
                         column(at.value, j)[start + done + i] = hand.seen_of[j][i]
                     for i in range(n, padded):  # sums run over whole groups
                         column(at.value, j)[start + done + i] = 0.0

@@ -51,6 +51,34 @@ static void vp_add_back(vp_back_sums *sums, const double *restrict g, const doub
     }
 }
 
+/* The same for ReLU, whose h and phi' follow from z: phi' h = h, so two sums are two others. */
+static void vp_add_back_relu(vp_back_sums *sums, const double *restrict g, const double *restrict z,
+                             double shrink, const double *restrict r, int n)
+{
+    const vp_doubles none = {0};
+    for (int part = 0; part < VP_PARTS; part++) {
+        vp_doubles sum[VP_BACK_SUMS];
+        for (int k = 0; k < VP_BACK_SUMS; k++)
+            sum[k] = vp_load(sums->sum[k] + part * VP_PER_REGISTER);
+        for (int at = part * VP_PER_REGISTER; at < n; at += VP_SUM_LANES) {
+            const vp_doubles raw = vp_load(z + at), b = vp_load(r + at), along = vp_load(g + at);
+            const vp_words up = (vp_words)(raw > none);
+            const vp_doubles a = shrink * (vp_doubles)((vp_words)raw & up);
+            const vp_doubles u = (vp_doubles)((vp_words)b & up);
+            sum[VP_BACK_HH] += a * a;
+            sum[VP_BACK_HR] += a * b;
+            sum[VP_BACK_RR] += b * b;
+            sum[VP_BACK_DRR] += u * u;
+            sum[VP_BACK_GR] += along * u;
+            sum[VP_BACK_GH] += along * a;
+        }
+        sum[VP_BACK_DHH] = sum[VP_BACK_HH];
+        sum[VP_BACK_DRH] = sum[VP_BACK_HR];
+        for (int k = 0; k < VP_BACK_SUMS; k++)
+            memcpy(sums->sum[k] + part * VP_PER_REGISTER, &sum[k], sizeof sum[k]);
+    }
+}
+
 /* u += delta w; n is a multiple of VP_SUM_LANES */
 static inline void vp_add_scaled(double *restrict u, const float *restrict w, double delta, int n)
 {

@@ -47,9 +47,10 @@
 /* Units of some columns that stay in the first-level cache */
 #define VP_SPAN 256
 
-/* lanes of x_j . y_k, in lanes[k][j], += those of n more units, a multiple of VP_SUM_LANES */
-VP_TILE vp_dots_tile(const double *restrict x, int64_t stride, const int count,
-                     const double *restrict y, int64_t y_stride, const int many, int n,
+/* lanes of x_j . y_k, in lanes[k][j], += those of n more units, a multiple of VP_SUM_LANES. Where x
+ * and y are the `same` columns, of the two equal products only that with j <= k. */
+VP_TILE vp_dots_tile(const double *x, int64_t stride, const int count, const double *y,
+                     int64_t y_stride, const int many, const int same, int n,
                      double (*restrict lanes)[4][VP_SUM_LANES])
 {
     int step = VP_PARTS; /* lanes that are summed on one way through the columns */
@@ -76,7 +77,7 @@ VP_TILE vp_dots_tile(const double *restrict x, int64_t stride, const int count,
                 for (int k = 0; k < many; k++) {
                     const vp_doubles b = vp_load(y + k * y_stride + unit);
 #pragma GCC unroll 4
-                    for (int j = 0; j < count; j++)
+                    for (int j = 0; j < (same ? k + 1 : count); j++)
                         sum[k][j][part] += a[j] * b;
                 }
             }
@@ -92,9 +93,8 @@ VP_TILE vp_dots_tile(const double *restrict x, int64_t stride, const int count,
     }
 }
 
-/* out[k * count + j] = x_j . y_k; n is a multiple of VP_SUM_LANES */
-static void vp_dots(const double *restrict x, int64_t stride, int count, const double *restrict y,
-                    int64_t y_stride, int many, int n, double *restrict out)
+VP_TILE vp_dots_of(const double *x, int64_t stride, int count, const double *y, int64_t y_stride,
+                   int many, const int lower, int n, double *restrict out)
 {
     double lanes[4][4][VP_SUM_LANES];
     for (int first = 0; first < many; first += 4) {
@@ -105,9 +105,16 @@ static void vp_dots(const double *restrict x, int64_t stride, int count, const d
                 memset(lanes[k], 0, width * sizeof lanes[k][0]);
             for (int i = 0; i < n; i += VP_SPAN) {
                 const int span = n - i < VP_SPAN ? n - i : VP_SPAN;
-#define VP_DOTS(columns)                                                                           \
+#define VP_DOTS_TILE(columns, same)                                                                \
     vp_dots_tile(x + (left + j) * stride + i, stride, columns,                                     \
-                 y + (first + k) * y_stride + i, y_stride, rows, span, lanes + k)
+                 y + (first + k) * y_stride + i, y_stride, rows, same, span, lanes + k)
+#define VP_DOTS(columns)                                                                           \
+    do {                                                                                           \
+        if (lower && k == 0 && left == count - many)                                               \
+            VP_DOTS_TILE(columns, 1);                                                              \
+        else                                                                                       \
+            VP_DOTS_TILE(columns, 0);                                                              \
+    } while (0)
 #define VP_DOTS_ROWS(number)                                                                       \
     do {                                                                                           \
         enum { rows = number };                                                                    \
@@ -120,6 +127,21 @@ static void vp_dots(const double *restrict x, int64_t stride, int count, const d
                     out[(first + k) * count + left + j] = vp_fold(lanes[k][j]);
         }
     }
+}
+
+/* out[k * count + j] = x_j . y_k; n is a multiple of VP_SUM_LANES */
+static void vp_dots(const double *x, int64_t stride, int count, const double *y, int64_t y_stride,
+                    int many, int n, double *restrict out)
+{
+    vp_dots_of(x, stride, count, y, y_stride, many, 0, n, out);
+}
+
+/* The same of x's columns with the last `many` of them, up to 4, each only with those up to itself:
+ * the other numbers in `out` are of no use. */
+static void vp_own_dots(const double *x, int64_t stride, int count, int many, int n,
+                        double *restrict out)
+{
+    vp_dots_of(x, stride, count, x + (count - many) * stride, stride, many, 1, n, out);
 }
 
 VP_TILE vp_add_tile(double *restrict y, int64_t y_stride, const int many,

@@ -28,6 +28,7 @@ cdef struct Hand:
     double** raw_of         # where an input's pre-activations are: in raw, or where they came from
     double** seen_of
     double** h_of
+    double** d_of           # in d or, on the way back, where slopes are kept
     double* normal
     double* mask
     double* weights         # some rows of drawn ones
@@ -123,6 +124,14 @@ cdef inline int dots_task(void* what, int64_t block, int units, Hand* hand,
     cdef Product* of = <Product*> what
     lanes.vp_dots(of.x.at + block * BLOCK, of.x.stride, of.count, of.y.at + block * BLOCK,
                   of.y.stride, of.many, padded_to_group(units), part)
+    return 0
+
+
+cdef inline int own_dots_task(void* what, int64_t block, int units, Hand* hand,
+                              double* part) noexcept nogil:
+    cdef Product* of = <Product*> what
+    lanes.vp_own_dots(of.x.at + block * BLOCK, of.x.stride, of.count, of.many,
+                      padded_to_group(units), part)
     return 0
 
 
@@ -267,8 +276,8 @@ cdef inline bint triangle(Frame x, int count, int64_t n, double* r, double* room
     memset(r, 0, count * count * sizeof(double))
     for panel in range(0, count, 4):
         many = min(4, count - panel)
-        of = product(x, panel + many, columns_from(x, panel), many, NULL)
-        each_block(dots_task, &of, n, team, of.count * many)
+        of = product(x, panel + many, x, many, NULL)
+        each_block(own_dots_task, &of, n, team, of.count * many)
         total(n, team, of.count * many, room)
         for k in range(many):
             j = panel + k

@@ -32,7 +32,7 @@ static void vp_products(const double *restrict w, int rows, const double *restri
             for (int r = 0; r < rows; r += 4) { /* more rows than there are do no harm */
 #define VP_PRODUCTS(abreast)                                                                       \
     vp_dots_tile(w + i * VP_ROWS + r * VP_SPAN, VP_SPAN, 4, x + (first + k) * stride + i, stride,  \
-                 abreast, span, lanes[r / 4] + k)
+                 abreast, 0, span, lanes[r / 4] + k)
                 VP_ABREASTS(many, VP_PRODUCTS);
             }
         }

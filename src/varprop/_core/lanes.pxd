@@ -98,7 +98,8 @@ cdef extern from "drawn.h" nogil:
 
     void vp_add(vp_sums*, const double* z, const double* h, const double* d, int n,
                 double threshold) noexcept
-    void vp_add_relu(vp_sums*, const double* z, int n, double threshold) noexcept
+    void vp_relu_and_add(vp_sums*, const double* z, double* h, double* d, int n,
+                         double threshold) noexcept
     double vp_fold(const double*) noexcept
 
     ctypedef struct vp_back_sums:
@@ -106,12 +107,16 @@ cdef extern from "drawn.h" nogil:
 
     void vp_add_back(vp_back_sums*, const double* g, const double* h, double shrink,
                      const double* d, const double* r, int n) noexcept
+    void vp_add_back_relu(vp_back_sums*, const double* g, const double* z, double shrink,
+                          const double* r, int n) noexcept
     void vp_add_scaled(double* u, const float* w, double delta, int n) noexcept
     double vp_log_slope_tail(int code, double p0, double side, double log_z,
                              double* sign) noexcept
 
     void vp_dots(const double* x, int64_t stride, int count, const double* y, int64_t y_stride,
                  int many, int n, double* out) noexcept
+    void vp_own_dots(const double* x, int64_t stride, int count, int many, int n,
+                     double* out) noexcept
     void vp_add_columns_to(double* y, int64_t y_stride, int many, const double* x, int64_t stride,
                            int count, const double* factor, int n) noexcept
     double vp_add_and_square(double* y, const double* x, int64_t stride, int count,

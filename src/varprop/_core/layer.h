@@ -89,36 +89,60 @@ static void vp_add(vp_sums *sums, const double *restrict z, const double *restri
     }
 }
 
-/* The same for ReLU's own h and phi', in one pass over z: the commonest activation, and so cheap
- * that passing h and phi' through memory would show. */
-static void vp_add_relu(vp_sums *sums, const double *restrict z, int n, double threshold)
+static inline __attribute__((always_inline)) void
+vp_relu_groups(vp_sums *sums, const double *restrict z, double *restrict h, double *restrict d,
+               int n, double threshold)
 {
     vp_doubles sum[VP_SUMS][VP_PARTS];
-    const vp_doubles none = {0};
+    const vp_doubles none = {0}, one = none + 1.0;
     vp_counter zero = {0};
     memcpy(sum, sums->sum, sizeof sum);
     int i = 0;
     for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES) {
         for (int part = 0; part < VP_PARTS; part++) {
-            const vp_doubles a = vp_load(z + i + part * VP_PER_REGISTER);
-            const vp_doubles b = (vp_doubles)((vp_words)a & (vp_words)(a > none));
+            const int at = i + part * VP_PER_REGISTER;
+            const vp_doubles a = vp_load(z + at);
+            const vp_words up = (vp_words)(a > none);
+            const vp_doubles b = (vp_doubles)((vp_words)a & up);
+            const vp_doubles c = (vp_doubles)((vp_words)one & up);
             sum[VP_SUM_ZZ][part] += a * a;
             sum[VP_SUM_HH][part] += b * b;
             sum[VP_SUM_H][part] += b;
             VP_COUNT_LE(zero, a, none);
+            if (h)
+                memcpy(h + at, &b, sizeof b);
+            if (d)
+                memcpy(d + at, &c, sizeof c);
         }
     }
     memcpy(sums->sum, sum, sizeof sum);
     int64_t zeros = vp_counted(zero);
-    for (int lane = 0; i + lane < n; lane++) {
-        const double a = z[i + lane], b = a > 0.0 ? a : 0.0;
+    for (int lane = 0; i < n; i++, lane++) {
+        const double a = z[i], b = a > 0.0 ? a : 0.0;
         sums->sum[VP_SUM_ZZ][lane] += a * a;
         sums->sum[VP_SUM_HH][lane] += b * b;
         sums->sum[VP_SUM_H][lane] += b;
         zeros += a <= 0.0;
+        if (h)
+            h[i] = b;
+        if (d)
+            d[i] = a > 0.0 ? 1.0 : 0.0;
     }
     sums->count[VP_COUNT_ZERO] += zeros;
     sums->count[VP_COUNT_SATURATED] += threshold >= 1.0 ? n : zeros; /* threshold >= 0 */
+}
+
+/* What vp_activate and vp_add do for ReLU, in one pass: the commonest activation, and so cheap that
+ * the ways through memory would show. h and d are left out where they are NULL. */
+static void vp_relu_and_add(vp_sums *sums, const double *restrict z, double *restrict h,
+                            double *restrict d, int n, double threshold)
+{
+    if (h && d)
+        vp_relu_groups(sums, z, h, d, n, threshold);
+    else if (h)
+        vp_relu_groups(sums, z, h, NULL, n, threshold);
+    else
+        vp_relu_groups(sums, z, NULL, NULL, n, threshold);
 }
 
 static inline double vp_fold(const double *lanes)

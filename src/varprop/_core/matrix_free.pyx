@@ -38,7 +38,7 @@ cdef int sum_block(const Plan* plan, const lanes.vp_regime* regime, const Mix* m
         padded = padded_to_group(n)
         draw(plan, mix, &weights, &bias, work, work.z, padded)
         if regime.code == lanes.VP_CODE_relu:
-            lanes.vp_add_relu(&sums, work.z, n, regime.threshold)
+            lanes.vp_relu_and_add(&sums, work.z, NULL, NULL, n, regime.threshold)
         elif evaluate(plan, regime, work.z, work, n if plan.callback != NULL else padded):
             return lanes.VP_CALLBACK
         else:

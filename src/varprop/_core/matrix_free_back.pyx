@@ -46,25 +46,28 @@ cdef struct Layer:
 
 
 cdef int load(const Plan* plan, const Layer* at, lanes.vp_stream* weights, lanes.vp_stream* bias,
-              lanes.vp_stream* fresh, int units, int n, Work* work, double** z) noexcept nogil:
-    """The next n numbers r, and g, h (as evaluated), phi' of as many units; zeros behind them."""
+              lanes.vp_stream* fresh, int units, int n, bint phi, Work* work,
+              double** z) noexcept nogil:
+    """The next n numbers r, and g, z and, with `phi`, h (as evaluated) and phi' of as many units;
+    zeros behind them."""
     cdef int i, padded = padded_to_group(n), drawn = padded_to_group(units)
     lanes.vp_fill_normal(fresh, work.words, work.r, padded)
     z[0] = work.g
     if at.silent:
         memset(work.g, 0, drawn * sizeof(double))
-        if evaluate(plan, &at.regime, work.g, work, drawn):
+        if phi and evaluate(plan, &at.regime, work.g, work, drawn):
             return lanes.VP_CALLBACK
     elif units > 0:
         z[0] = draw(plan, &at.mix, weights, bias, work, work.g, drawn)
-        if not at.top and evaluate(plan, &at.regime, z[0], work,
-                                   units if plan.callback != NULL else drawn):
+        if phi and not at.top and evaluate(plan, &at.regime, z[0], work,
+                                           units if plan.callback != NULL else drawn):
             return lanes.VP_CALLBACK
     if at.top:
         for i in range(units):
             work.d[i] = 1.0
             work.h[i] = 0.0
     for i in range(units, padded):
+        z[0][i] = 0.0
         work.g[i] = 0.0
         work.h[i] = 0.0
         work.d[i] = 0.0
@@ -89,6 +92,8 @@ cdef int sum_block(const Plan* plan, const Layer* at, int64_t block, Work* work,
     cdef int64_t units = max(<int64_t> 0, min(at.units - block * BLOCK, <int64_t> BLOCK))
     cdef int64_t left = min(at.dimension - block * BLOCK, <int64_t> BLOCK)
     cdef int n, m, i
+    cdef bint relu = (at.regime.code == lanes.VP_CODE_relu and not at.top
+                      and at.alpha == 1.0 and at.beta == 0.0)
     if interrupted(plan, block + 1):
         return lanes.VP_CALLBACK
     memset(&lane_sums, 0, sizeof(lane_sums))
@@ -96,8 +101,13 @@ cdef int sum_block(const Plan* plan, const Layer* at, int64_t block, Work* work,
     while left > 0:
         n = <int> min(left, <int64_t> work.capacity)
         m = <int> min(units, <int64_t> n)
-        if load(plan, at, &weights, &bias, &fresh, m, n, work, &z):
+        if load(plan, at, &weights, &bias, &fresh, m, n, not relu, work, &z):
             return lanes.VP_CALLBACK
+        if relu:
+            lanes.vp_add_back_relu(&lane_sums, work.g, z, at.shrink, work.r, padded_to_group(n))
+            left -= n
+            units -= m
+            continue
         if at.alpha != 1.0 or at.beta != 0.0:
             for i in range(n):
                 work.r[i] = at.alpha * work.r[i] + at.beta * (at.shrink * work.h[i])
@@ -179,7 +189,7 @@ cdef int rescue(const Plan* plan, Layer* at, double tau_above, Work* work, doubl
                 n = <int> min(left, <int64_t> work.capacity)
                 m = <int> min(units, <int64_t> n)
                 if interrupted(plan, block + 1) or load(plan, at, &weights, &bias, &fresh, m, n,
-                                                        work, &z):
+                                                        True, work, &z):
                     return lanes.VP_CALLBACK
                 for i in range(m):
                     work.h[i] *= at.shrink

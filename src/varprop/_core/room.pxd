@@ -104,4 +104,5 @@ cdef inline int64_t equip(const Asked* asked, Hand* hand, int capacity, int64_t 
     hand.raw_of = <double**> take(&room, asked.inputs)
     hand.seen_of = <double**> take(&room, asked.inputs)
     hand.h_of = <double**> take(&room, asked.inputs)
+    hand.d_of = <double**> take(&room, asked.inputs)
     return room - begin
