@@ -164,6 +164,7 @@ FORMULAS = [
     ("exp(-(x - 1)**2)", "Qm"),
     ("x**2*exp(-x) if x > -1 else 0", "m"),
     ("exp(x) if x < 1 else e", "Qm"),
+    ("(exp(-x) if x < 2 else 0) if x > 1/2 else 0", "Qm"),
     ("x**3*erf(x)**3 if x > 0 else 0", "m"),
 ]
 

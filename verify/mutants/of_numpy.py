@@ -37,7 +37,7 @@ MUTANTS = [
     _in("linearised", "return sloped if self.pre is None else self.pre.through(sloped)",
         "return sloped", "finite_differences"),
     _in("batch", "values[column] -= values[parent[column]]", "values[column] -= 0.0",
-        "several_inputs:measured_as_if_alone or first_layer"),
+        "batch:identical"),
     _in("pairs", "math.sqrt(2.0 - gap) * _signs(size)", "math.sqrt(2.0 + gap) * _signs(size)",
         "several_inputs:pair"),
     _in("statistic", "return scaled.std(axis=0, ddof=1) / np.sqrt(len(scaled)), shift",
