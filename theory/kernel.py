@@ -238,7 +238,8 @@ def _product(
         return np.asarray((f(u) * left) * (f(v) * right))
 
     reach = max(reach_of(f, scale, norm) for scale, norm in zip((su, sv), norms, strict=True))
-    pairs = Pairs(su, sv, su - sv, tilt, act.kinks, length_of(act), reach, symmetric=False)
+    alike = bool((su == sv).all())
+    pairs = Pairs(su, sv, su - sv, tilt, act.kinks, length_of(act), reach, symmetric=alike)
     return integrate(integrand, pairs)
 
 
