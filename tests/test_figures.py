@@ -300,6 +300,17 @@ def test_phases_are_drawn_where_they_should() -> None:
         plot.phase(found, (*panels, panels[0]))
 
 
+def test_colours_of_phases_reach_as_far_as_both_sides_need() -> None:
+    """Growth has its white at 0, and the same range on both sides: that of the smaller one."""
+    found = varprop.phase_diagram("tanh", sigma_w=[0.3, 0.6, 1.6], sigma_b=[0.2], depth=9, width=50)
+    panels = tuple(new_figure().subplots(1, 3))
+    plot.phase(found, panels)
+    assert found.growth.min() < -found.growth.max() < 0
+    assert panels[0].collections[0].get_clim() == (-found.growth.max(), found.growth.max())
+    assert 0.4 < found.correlation.min() < 0.5
+    assert panels[1].collections[0].get_clim() == (0.4, 1.0)
+
+
 def test_depth_scales_are_drawn_where_theory_has_them() -> None:
     found = varprop.phase_diagram(
         "tanh", sigma_w=np.linspace(1, 2.5, 16), sigma_b=[0.3, 0.4], depth=30, width=50, stderr=None

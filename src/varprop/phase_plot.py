@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .figure import BLACK, GREY, VERMILION, legend, new_figure
+from .figure import BLACK, VERMILION, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .phase import FloatArray, PhaseDiagram
 
 _SCALES = (3.0, 10.0, 30.0)  # layers
+_HEIGHTS = (0.45, 0.7, 0.9, 0.25, 0.55, 0.4)  # of their numbers, from left to right
 
 
 @overload
@@ -100,7 +101,8 @@ def phase(
 
 
 def _gradients(axes: Axes, diagram: PhaseDiagram) -> None:
-    most = float(np.abs(diagram.growth).max())
+    ends = [side for side in (-diagram.growth.min(), diagram.growth.max()) if side > 0]
+    most = float(min(ends))  # where one side is much the larger, the other keeps its colours
     _map(axes, diagram, diagram.growth, "growth of g per layer, ln", cmap="RdBu_r",
          vmin=-most, vmax=most)  # fmt: skip
     grid = diagram.sigma_w, diagram.sigma_b, diagram.predicted_growth
@@ -111,7 +113,7 @@ def _correlation(axes: Axes, diagram: PhaseDiagram) -> None:
     from .phase_theory import correlation_rates
 
     label = f"c of the last layer, {diagram.input_correlation:g} at first"
-    least = min(0.0, float(np.nanmin(diagram.correlation, initial=0.0)))
+    least = np.floor(10 * min(0.9, float(np.nanmin(diagram.correlation, initial=1.0)))) / 10
     _map(axes, diagram, diagram.correlation, label, cmap="cividis", vmin=least, vmax=1.0)
     _depth_scales(axes, *correlation_rates(diagram), title="correlation", symbol=r"\xi_c")
 
@@ -124,6 +126,9 @@ def _variance(axes: Axes, diagram: PhaseDiagram) -> None:
     axes.set_title("variance", fontsize=10)
 
 
+_BEYOND = {
+    (False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both",
+}  # fmt: skip
 _PANELS = (_gradients, _correlation, _variance)
 
 
@@ -135,13 +140,28 @@ def _depth_scales(
     axes.set_title(title, fontsize=10)
     if min(rates.shape) == 1:
         return
+    from matplotlib.patheffects import AbstractPathEffect, withStroke
+
     fading = [-1 / scale for scale in _SCALES]
     levels = fading + [-level for level in reversed(fading)]
     lines = axes.contour(
-        sigma_w, sigma_b, np.ma.masked_invalid(rates), levels=levels, colors=GREY, linewidths=0.8,
+        sigma_w, sigma_b, np.ma.masked_invalid(rates), levels=levels, colors=BLACK, linewidths=0.8,
         linestyles=["dashed"] * len(fading) + ["solid"] * len(fading),
     )  # fmt: skip
-    axes.clabel(lines, fmt=lambda level: f"{abs(1 / level):.0f}", fontsize=7)
+    # They must be seen on dark colours too.
+    halo: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground="white", alpha=0.7)]
+    lines.set_path_effects(halo)
+    # Near the edge they are close together: each has its number at a height of its own.
+    places = []
+    for path, share in zip(lines.get_paths(), _HEIGHTS, strict=True):
+        points = np.asarray(path.vertices)
+        if len(points):
+            height = sigma_b[0] + share * (sigma_b[-1] - sigma_b[0])
+            places.append(points[np.abs(points[:, 1] - height).argmin()])
+    for text in axes.clabel(
+        lines, fmt=lambda level: f"{abs(1 / level):.0f}", fontsize=9, manual=places
+    ):
+        text.set_path_effects(halo)
     axes.set_title(f"{title}; lines: ${symbol}$ in layers", fontsize=10)
 
 
@@ -150,7 +170,8 @@ def _map(axes: Axes, diagram: PhaseDiagram, values: FloatArray, label: str, **co
     mesh = axes.pcolormesh(*edges, values, **colours)
     figure = axes.get_figure(root=True)
     if figure is not None:
-        extend = "min" if values[np.isfinite(values)].min() < mesh.norm.vmin else "neither"
+        low, high = mesh.get_clim()
+        extend = _BEYOND[bool((values < low).any()), bool((values > high).any())]
         figure.colorbar(mesh, ax=axes, label=label, location="bottom", shrink=0.9, extend=extend)
     axes.set_xlabel(r"$\sigma_w$", fontsize=12)
 
