@@ -33,7 +33,7 @@ DECLARED = {  # p-values a room may look at
     "random_matrix": 12,
     "jacobian": 8,
     "torch": 70,
-    "phase": 28,
+    "phase": 53,
     "growth": 41,
     "jacobian_spectrum": 60,
     "random_words": 180,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from handmade import propagation, rows
 from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 import varprop
@@ -292,8 +293,39 @@ def test_phases_are_drawn_where_they_should() -> None:
     assert plot.phase(found, panels) is panels
     np.testing.assert_array_equal(panels[1].collections[0].get_array(), found.correlation)
     np.testing.assert_array_equal(panels[2].collections[0].get_array(), found.log_variance)
+    titles = [ax.get_title() for ax in panels]
+    scales = [f"{name}; lines: $\\xi_{name[0]}$ in layers" for name in ("gradients", "correlation")]
+    assert titles == [*scales, "variance"]
     with pytest.raises(ValueError, match="three of them, got 4"):
         plot.phase(found, (*panels, panels[0]))
+
+
+def test_colours_of_phases_reach_as_far_as_both_sides_need() -> None:
+    """Growth has its white at 0, and the same range on both sides: that of the smaller one."""
+    found = varprop.phase_diagram("tanh", sigma_w=[0.3, 0.6, 1.6], sigma_b=[0.2], depth=9, width=50)
+    panels = tuple(new_figure().subplots(1, 3))
+    plot.phase(found, panels)
+    assert found.growth.min() < -found.growth.max() < 0
+    assert panels[0].collections[0].get_clim() == (-found.growth.max(), found.growth.max())
+    assert 0.4 < found.correlation.min() < 0.5
+    assert panels[1].collections[0].get_clim() == (0.4, 1.0)
+
+
+def test_depth_scales_are_drawn_where_theory_has_them() -> None:
+    found = varprop.phase_diagram(
+        "tanh", sigma_w=np.linspace(1, 2.5, 16), sigma_b=[0.3, 0.4], depth=30, width=50, stderr=None
+    )
+    panels = tuple(new_figure().subplots(1, 2))
+    plot.phase(found, panels)
+    for ax, scale in zip(panels, ("xi_g", "xi_c"), strict=True):
+        (lines,) = (each for each in ax.collections if isinstance(each, ContourSet))
+        assert (1 / lines.levels).round(9).tolist() == [-3, -10, -30, 30, 10, 3]
+        for level, path in zip(lines.levels, lines.get_paths(), strict=True):
+            for sigma_w, sigma_b in path.vertices:
+                point = fixed_point("tanh", sigma_w=float(sigma_w), sigma_b=float(sigma_b))
+                signed = getattr(point, scale)
+                rate = 1 / abs(signed) if point.phase == "chaotic" else -1 / abs(signed)
+                assert rate == pytest.approx(level, abs=0.012)
 
 
 def test_a_phase_diagram_of_one_row_has_cells() -> None:

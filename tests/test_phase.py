@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from budget import Share, two_sided
 import varprop
 from varprop import phase_cell
 from varprop.cli import main
-from varprop.phase import phase_diagram, predicted_edge
-from varprop.theory import critical, predict
+from varprop.phase import phase_diagram
+from varprop.phase_edge import edge_at_depth
+from varprop.phase_theory import correlation_rates, edge_of_chaos
+from varprop.theory import NoFixedPoint, critical, fixed_point, predict
 
 SHARE = Share("phase")
 SMALL: dict[str, Any] = {
@@ -39,33 +41,92 @@ def test_the_growth_at_the_edge_is_that_of_theory(act: str) -> None:
             SHARE.check(f"growth {act} {sigma_b} {i}", two_sided(value))
 
 
-def test_the_measured_edge_is_that_of_theory() -> None:
+@pytest.mark.parametrize("act", ["tanh", "erf", "relu", "gelu"])
+def test_edges_agree_with_theory_within_their_errors(act: str) -> None:
+    """That of the same depth; and where K has come to rest in it, the edge of chaos."""
+    biases = [0.6, 0.7, 0.8, 0.9, 1.0] if act == "gelu" else [0.0, 0.1, 0.2, 0.3, 0.6, 0.9]
     found = phase_diagram(
-        "tanh", sigma_w=np.linspace(1.3, 1.8, 11), sigma_b=[0.3, 0.5], width=2000, stderr=0.002,
-        seed=7,
-    )  # fmt: skip
-    edge, stderr = found.edge()
-    for value, error, sigma_b in zip(edge, stderr, found.sigma_b, strict=True):
-        SHARE.check(
-            f"edge {sigma_b}", two_sided((value - critical("tanh", sigma_b).sigma_w) / error)
-        )
+        act, sigma_w=np.linspace(0.85, 1.95, 12), sigma_b=biases, width=1000, seed=21
+    )
+    edge, error = found.edge()
+    assert (error < (0.02 if act == "gelu" else 0.03)).all()
+    expected = edge_at_depth(found)
+    sigmas = (edge - expected) / error
+    for value, sigma_b in zip(sigmas, biases, strict=True):
+        SHARE.check(f"edge {act} {sigma_b}", two_sided(value))
+    # Rows have networks of their own: what all edges share would be a bias.
+    SHARE.check(f"edges {act}", two_sided(sigmas.sum() / len(biases) ** 0.5))
+    off = edge_of_chaos(found) - expected
+    still = {"tanh": 1, "erf": 1, "relu": 0, "gelu": 0}[act]  # without biases K falls as 1/l
+    most = 0.006 if act == "gelu" else 1e-4
+    assert (np.abs(off[still:]) < most).all()
+    assert (off[:still] < -0.04).all()
 
 
-def test_theorys_edge_is_the_critical_line() -> None:
-    found = phase_diagram("tanh", **(SMALL | {"depth": 200, "stderr": 1.0}))
-    line = [critical("tanh", sigma_b).sigma_w for sigma_b in found.sigma_b]
-    np.testing.assert_allclose(predicted_edge(found), line, rtol=1e-4)
+def test_the_error_of_an_edge_is_that_of_its_row() -> None:
+    """All cells of a row are off together, by one standard error each."""
+    found = phase_diagram(
+        "tanh", sigma_w=np.linspace(1.2, 1.8, 5), sigma_b=[0.3], depth=20, width=200, stderr=None
+    )
+    moved = replace(found, growth=found.growth + found.growth_stderr)
+    assert found.edge()[1][0] == pytest.approx(found.edge()[0][0] - moved.edge()[0][0], rel=0.1)
+
+
+def test_the_error_of_an_edge_has_what_lies_between_cells() -> None:
+    """Even where growth is exactly theory's: the bend of tanh at its edge without biases."""
+    found = phase_diagram(
+        "tanh", sigma_w=[0.9, 1.1, 1.3], sigma_b=[0.0, 0.5], depth=50, width=50, stderr=None
+    )
+    exact = replace(
+        found, growth=found.predicted_growth, growth_stderr=np.zeros(found.growth.shape)
+    )
+    edge, error = exact.edge()
+    off = abs(edge - edge_at_depth(exact))
+    assert off[0] > 0.005
+    np.testing.assert_allclose(error, off, rtol=1e-6)
+    assert np.isnan(edge[1])
+    assert np.isnan(edge_of_chaos(exact)[1])
+
+
+def test_theorys_edge_of_chaos_is_the_critical_line() -> None:
+    biases = [0.0, 1e-3, 0.1, 0.5]
+    for act in ("tanh", "erf"):
+        found = phase_diagram(act, **(SMALL | {"sigma_b": biases, "stderr": None}))
+        line = [critical(act, sigma_b).sigma_w for sigma_b in biases]
+        np.testing.assert_allclose(edge_of_chaos(found), line, rtol=1e-6)
+    # gelu's K grows for ever beyond its edge at small biases, and relu's at all.
+    axes = {"sigma_w": [1.2, 1.6], "sigma_b": [0.0, 0.3], "width": 50, "depth": 9, "stderr": None}
+    np.testing.assert_allclose(edge_of_chaos(phase_diagram("relu", **axes)), 2**0.5, rtol=1e-6)
+    edges = edge_of_chaos(phase_diagram("gelu", **axes))
+    for sigma_w, sigma_b in zip(edges, axes["sigma_b"], strict=True):
+        assert fixed_point("gelu", sigma_w=sigma_w - 1e-4, sigma_b=sigma_b).phase == "ordered"
+        with pytest.raises(NoFixedPoint):
+            fixed_point("gelu", sigma_w=sigma_w + 1e-4, sigma_b=sigma_b)
+
+
+def test_depth_scales_of_correlations_are_those_of_fixed_points() -> None:
+    found = phase_diagram("tanh", **(SMALL | {"stderr": None}))
+    sigma_w, sigma_b, rates = correlation_rates(found)
+    assert (sigma_w.tolist(), sigma_b.tolist()) == (SMALL["sigma_w"], SMALL["sigma_b"])
+    for (row, column), rate in np.ndenumerate(rates):
+        point = fixed_point("tanh", sigma_w=sigma_w[column], sigma_b=sigma_b[row])
+        assert abs(1 / rate) == pytest.approx(point.xi_c, rel=1e-9)
+        assert (rate > 0) == (point.phase == "chaotic")
+    many = replace(found, act="relu", sigma_b=np.linspace(0.1, 0.5, 100), growth=np.ones((100, 4)))
+    assert correlation_rates(many)[1][[0, 1, -1]].tolist() == many.sigma_b[[0, 2, -1]].tolist()
 
 
 def test_cells_are_those_of_simulate() -> None:
-    found = phase_diagram("tanh", **SMALL, stderr=0.02)
+    found = phase_diagram("tanh", **SMALL, stderr=0.02, most_trials=50)
     trials = int(found.trials[1, 2])
-    p = varprop.simulate(
-        act="tanh", sigma_w=1.6, sigma_b=0.5, depth=20, width=100, trials=trials, correlation=0.5
-    )
-    assert found.correlation[1, 2] == pytest.approx(p.correlation.mean[-1], rel=1e-14)
-    assert found.correlation_stderr[1, 2] == pytest.approx(p.correlation.stderr[-1], rel=1e-12)
-    p = p.input(0)
+    net: dict[str, Any] = {
+        "act": "tanh", "sigma_w": 1.6, "sigma_b": 0.5, "depth": 20, "width": 100,
+        "first_trial": 50, "trials": trials,
+    }  # fmt: skip
+    pair = varprop.simulate(**net, correlation=0.5)
+    assert found.correlation[1, 2] == pytest.approx(pair.correlation.mean[-1], rel=1e-14)
+    assert found.correlation_stderr[1, 2] == pytest.approx(pair.correlation.stderr[-1], rel=1e-12)
+    p = varprop.simulate(**net)
     assert found.log_variance[1, 2] == p.variance.log_mean[-1]
     ratios = p.gradient.trials[:, 10] / p.gradient.trials[:, -1]
     assert found.growth[1, 2] == pytest.approx(np.log(ratios.mean()) / 9, rel=1e-12)
@@ -155,7 +216,8 @@ def test_the_command_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([*line.split(), str(path)]) == 0
     out, err = capsys.readouterr()
     assert err == f"wrote {path}\n"
-    assert out.splitlines()[0].split() == ["sigma_b", "edge:", "sigma_w", "+-", "theory"]
+    titles = "sigma_b  edge: sigma_w  +-  theory, depth 20  edge of chaos"
+    assert out.splitlines()[0].split() == titles.split()
     assert path.read_bytes().startswith(b"\x89PNG")
     assert main(["phase", "--act", "tanh", "-o", str(tmp_path / "a.txt")]) == 1
     assert "must end in .png" in capsys.readouterr().err

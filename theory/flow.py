@@ -226,9 +226,14 @@ class VarianceFlow:
             return Rest(math.exp(u), 1.0, "neutral")
         low, high = float(self.grid[0]), float(self.grid[-1])
         for _ in range(_STEPS):  # past any overshoot; from there it moves one way only
-            if not (low <= u <= high and computable(np.array([u]), self.map).size):
+            if not low <= u <= high:
                 break
-            u = float(self.step(np.array([u]))[0])
+            try:
+                last, u = u, float(self.step(np.array([u]))[0])
+            except ValueError:  # beyond where the map can be computed
+                break
+            if u == last:
+                break
         for place in self._places:
             if place.start - _HERE <= u <= place.stop + _HERE:
                 return place.rest

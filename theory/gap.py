@@ -29,7 +29,9 @@ __all__ = ["FARTHEST", "Gap", "gap"]
 Array = NDArray[np.float64]
 
 _NEAREST = 62.0  # -ln(1-c) from where the gap is linear in 1-c to about 1e-13
+_NEAREST_SMOOTH = 32.0  # the same where the next term is a square: phi has no corner
 _NEAREST_JUMP = 28.0  # the same for a gap like sqrt(1-c), by two terms
+_CLOSE = 0.08  # tan of half the angle, over the scale of phi, up to which one panel will do
 _FAR = 46.0  # ln K from where an activation is its slopes at infinity to 1e-10
 FARTHEST = 72.0  # tilt of inputs as opposite as float64 can tell
 _SQUARES = 300.0  # ln K up to which closed forms can square K
@@ -81,12 +83,40 @@ class Gap:
         function = partial(log_gap, self.act)
         return TensorTable(function, 0), TensorTable(function, _PATIENCE)
 
+    @cached_property
+    def _bend(self) -> TensorTable:
+        """What is between the gap of near inputs and its power law, ln K and `_closeness`.
+
+        As a function of the angle it is smooth down to 0, where as one of the tilt it would need
+        a hundred panels.
+        """
+
+        def bend(log_k: Array, closeness: Array) -> Array:
+            tilt = 2 * np.log(closeness) - np.logaddexp(0.0, log_k - self._log_scale)
+            q, v = variance_map(self.act), gradient_map(self.act)
+            law = log_gap_of_tilt(tilt) + log_k + v.log(log_k) - q.log(log_k)
+            return np.asarray(log_gap(self.act, log_k, tilt) - law)
+
+        return TensorTable(bend, _PATIENCE, _CLOSE)
+
+    @cached_property
+    def _log_scale(self) -> float:
+        """ln K from which the scale of phi counts."""
+        return 2 * math.log(length_of(self.act))
+
+    def _closeness(self, log_k: float, tilt: float) -> float:
+        """tan of half the angle, over the angle at which phi tells two inputs apart."""
+        return math.exp((tilt + float(np.logaddexp(0.0, log_k - self._log_scale))) / 2)
+
     # --- where to look --------------------------------------------------------------------------
 
     def _floor(self, log_k: float) -> float:
         """ln(1-c) below which the gap is a power of 1-c."""
-        nearest = _NEAREST_JUMP if self._jumps else _NEAREST
-        return -nearest - max(0.0, log_k - 2 * math.log(length_of(self.act)))
+        if self._jumps:
+            nearest = _NEAREST_JUMP
+        else:
+            nearest = _NEAREST if self.act.kinks or self.act.formula is None else _NEAREST_SMOOTH
+        return -nearest - max(0.0, log_k - self._log_scale)
 
     def _near(self, log_k: float, log_gap: float) -> float:
         """The power law: 1-c times K V(K) / Q(K)."""
@@ -141,7 +171,13 @@ class Gap:
         tilt = min(float(tilt_of_gap(log_gap)), FARTHEST)
         forms = closed_pair(self.act)
         dear = forms is None or log_k > math.log(forms.largest) - 1
-        return self._tables[dear].at(log_k, -abs(tilt) if self._even else tilt)
+        tilt = -abs(tilt) if self._even else tilt
+        if dear and not self._jumps:
+            closeness = self._closeness(log_k, tilt)
+            if closeness < _CLOSE:
+                law = self._near(log_k, float(log_gap_of_tilt(tilt)))
+                return law + self._bend.at(log_k, closeness)
+        return self._tables[dear].at(log_k, tilt)
 
     def log_at(self, log_k: float, log_gap: float) -> float:
         """ln of the gap for two inputs of one variance.

@@ -1,5 +1,4 @@
-"""A smooth function of two variables, asked along a path: square Chebyshev panels, made when
-they pay.
+"""A smooth function of two variables, asked along a path: Chebyshev panels, made when they pay.
 
 A recursion that settles or drifts slowly asks the same panel hundreds of times; one that passes
 quickly asks it once. So a panel's points are evaluated one by one until they have been as many as
@@ -37,6 +36,8 @@ class TensorTable:
         Arrays of x and of y -> array of f, analytic at a distance of about 1.
     patience : int
         How often a panel is asked before it is made.
+    height : float, optional
+        Length of a panel along y.
 
     Examples
     --------
@@ -45,14 +46,17 @@ class TensorTable:
     True
     """
 
-    def __init__(self, function: Callable[[Array, Array], Array], patience: int) -> None:
-        self._function, self._patience = function, patience
+    def __init__(
+        self, function: Callable[[Array, Array], Array], patience: int, height: float = _WIDTH
+    ) -> None:
+        self._function, self._patience, self._sides = function, patience, (_WIDTH, height)
         self._panels: dict[tuple[int, int], Any] = {}
         self._asked: dict[tuple[int, int], int] = {}
 
     def at(self, x: float, y: float) -> float:
         """f at one point, the same whether from a panel or not to about 1e-12."""
-        key = (math.floor(x / _WIDTH), math.floor(y / _WIDTH))
+        width, height = self._sides
+        key = (math.floor(x / width), math.floor(y / height))
         if key not in self._panels:
             asked = self._asked[key] = self._asked.get(key, 0) + 1
             if asked <= self._patience:
@@ -61,7 +65,7 @@ class TensorTable:
         series = self._panels[key]
         if series is None:
             return self._one(x, y)
-        s, t = 2 * (x / _WIDTH - key[0]) - 1, 2 * (y / _WIDTH - key[1]) - 1
+        s, t = 2 * (x / width - key[0]) - 1, 2 * (y / height - key[1]) - 1
         waves = np.cos(_ORDER * np.arccos([[s], [t]]))
         return float(waves[0] @ series @ waves[1])
 
@@ -69,7 +73,7 @@ class TensorTable:
         return float(self._function(np.array([x]), np.array([y]))[0])
 
     def _make(self, key: tuple[int, int]) -> Any:
-        x, y = ((index + 0.5 + _T / 2) * _WIDTH for index in key)
+        x, y = ((i + 0.5 + _T / 2) * side for i, side in zip(key, self._sides, strict=True))
         grid = np.meshgrid(x, y, indexing="ij")
         heights = self._function(grid[0].ravel(), grid[1].ravel()).reshape(_NODES, _NODES)
         middle = heights[_NODES // 2, _NODES // 2]  # taken out: rounding is relative to the rest

@@ -55,14 +55,15 @@ def draw_phases(output: str, options: dict[str, Any]) -> PhaseDiagram:
 
 
 def edge_table(diagram: PhaseDiagram) -> str:
-    """Where the edge of chaos is, measured and by theory."""
+    """Where growth is 0 at this depth, measured and by theory, and theory's edge of chaos."""
     from .text import text_table
 
     body = [
         ["none" if value is None else f"{value:.4g}" for value in row.values()]
         for row in _edges(diagram)
     ]
-    return text_table(["sigma_b", "edge: sigma_w", "+-", "theory"], body)
+    at_depth = f"theory, depth {diagram.depth}"
+    return text_table(["sigma_b", "edge: sigma_w", "+-", at_depth, "edge of chaos"], body)
 
 
 def phase_document(diagram: PhaseDiagram) -> dict[str, Any]:
@@ -97,10 +98,12 @@ _CELLS = (
 
 def _edges(diagram: PhaseDiagram) -> list[dict[str, float | None]]:
     """For each sigma_b the edge, its error and theory's; None where growth has one sign."""
-    from .phase import predicted_edge
+    from .phase_edge import edge_at_depth
+    from .phase_theory import edge_of_chaos
 
-    names = ("sigma_b", "sigma_w", "stderr", "predicted")
-    columns = (diagram.sigma_b, *diagram.edge(), predicted_edge(diagram))
+    names = ("sigma_b", "sigma_w", "stderr", "predicted", "edge_of_chaos")
+    theory = edge_at_depth(diagram), edge_of_chaos(diagram)
+    columns = (diagram.sigma_b, *diagram.edge(), *theory)
     return [
         {
             name: None if np.isnan(value) else float(value)

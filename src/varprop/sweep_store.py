@@ -29,7 +29,7 @@ from .storage import load
 from .sweep_extra import require
 from .sweep_grid import differences
 from .sweep_pieces import Piece, Plan
-from .sweep_template import ARRAYS, DEFINITION, template, write_template
+from .sweep_template import ARRAYS, DEFINITION, labels, shape, write_template
 from .sweep_work import PREDICTIONS, SUMMARIES, Sums
 
 if TYPE_CHECKING:
@@ -219,19 +219,21 @@ class Store:
 
     def _check_labels(self, path: Path) -> None:
         """Labels and shapes must be those defined: a label whose chunk is lost would read as 0."""
-        for name, wanted in template(self.plan).variables.items():
+        wanted = labels(self.plan)
+        for name in (*ARRAYS, *wanted):
             array: Any = None
             try:
-                array = self._group[str(name)]
-                same = array.shape == wanted.shape
-                if name not in ARRAYS:
-                    same = same and np.array_equal(array[...], wanted.values)
+                array = self._group[name]
+                if name in ARRAYS:
+                    same = array.shape == shape(self.plan, name)
+                else:
+                    same = np.array_equal(array[...], wanted[name])
                 what = f"holds {array!r}" if name in ARRAYS else "holds other labels"
             except (LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
                 same, what = False, str(error)
             if not same:
                 raise ValueError(
-                    f"{str(path / str(name))!r} is damaged ({what}). Put it back, or give another "
+                    f"{str(path / name)!r} is damaged ({what}). Put it back, or give another "
                     "store, whose cells are then all computed anew"
                 )
 

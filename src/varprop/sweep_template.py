@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .engines import machine
 from .sweep_pieces import Plan
-
-if TYPE_CHECKING:
-    import xarray
 
 DEFINITION = "definition"
 CELLS = "cells"  # stands for the axes of the grid
@@ -33,37 +32,36 @@ ARRAYS = {
     "trials": ((CELLS,), "networks in these numbers; 0 where nothing is computed yet"),
 }
 
+# How xarray is told that nan stands for what is missing.
+_NAN = {"_FillValue": base64.b64encode(struct.pack("<d", np.nan)).decode()}
 
-def template(plan: Plan) -> xarray.Dataset:
-    """An empty dataset, its arrays not in memory.
+
+def labels(plan: Plan) -> dict[str, Any]:
+    """Labels of each dimension.
 
     Examples
     --------
     >>> from varprop.sweep_grid import Grid
-    >>> dict(template(Plan.of(Grid.of({"depth": 3, "act": ["relu", "tanh"]}, 4))).sizes)
-    {'quantity': 7, 'act': 2, 'layer': 3}
+    >>> labels(Plan.of(Grid.of({"depth": 3, "act": ["relu", "tanh"]}, 4)))["act"]
+    array(['relu', 'tanh'], dtype=object)
     """
-    import dask.array
-    import xarray
+    found: dict[str, Any] = {axis.name: _labels(axis.labels) for axis in plan.grid.axes}
+    found["quantity"] = _labels([row.label for row in plan.rows])
+    found["layer"] = np.arange(1, plan.depth + 1)
+    return found
 
-    grid = plan.grid
-    lengths = {"quantity": len(plan.rows), "layer": plan.depth}
-    lengths |= dict(zip((axis.name for axis in grid.axes), grid.shape, strict=True))
-    variables = {}
-    for name, (_, meaning) in ARRAYS.items():
-        dims = dimensions(plan, name)
-        fill = 0 if name == "trials" else np.nan
-        empty = dask.array.full(  # type: ignore[no-untyped-call]
-            tuple(lengths[d] for d in dims), fill, dtype=np.int64 if name == "trials" else float,
-            chunks=chunks(plan, name),
-        )  # fmt: skip
-        variables[name] = (dims, empty, {"long_name": meaning})
-    labels: dict[str, Any] = {axis.name: _labels(axis.labels) for axis in grid.axes}
-    labels["quantity"] = _labels([row.label for row in plan.rows])
-    labels["layer"] = np.arange(1, plan.depth + 1)
-    facts = {"software": f"varprop {grid.definition()['version']}"} | machine()
-    attributes = {DEFINITION: json.dumps(grid.definition(), allow_nan=False), **facts}
-    return xarray.Dataset(variables, coords=labels, attrs=attributes)
+
+def shape(plan: Plan, name: str) -> tuple[int, ...]:
+    """Shape of an array.
+
+    Examples
+    --------
+    >>> from varprop.sweep_grid import Grid
+    >>> shape(Plan.of(Grid.of({"depth": 3, "act": ["relu", "tanh"]}, 4)), "mean")
+    (7, 2, 3)
+    """
+    lengths = {name: len(each) for name, each in labels(plan).items()}
+    return tuple(lengths[dimension] for dimension in dimensions(plan, name))
 
 
 def dimensions(plan: Plan, name: str) -> tuple[str, ...]:
@@ -80,19 +78,36 @@ def chunks(plan: Plan, name: str) -> tuple[int, ...]:
 
 def write_template(plan: Plan, store: Path | Any) -> None:
     """Make the store: everything but the chunks."""
+    import xarray
+    import zarr
     from zarr.codecs import ZstdCodec
 
     seal = ZstdCodec(level=0, checksum=True)
-    encoding: dict[str, Any] = {}
-    for name in ARRAYS:
-        encoding[name] = {"chunks": chunks(plan, name), "compressors": [seal]}
-        encoding[name]["fill_value"] = 0 if name == "trials" else np.nan
+    definition = plan.grid.definition()
+    made_by = {"software": f"varprop {definition['version']}"} | machine()
+    attributes = {DEFINITION: json.dumps(definition, allow_nan=False), **made_by}
     with warnings.catch_warnings():
         # Others than zarr-python may have to list the folder; xarray opens it quicker this way.
         warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
-        template(plan).to_zarr(
-            store, mode="w-", compute=False, encoding=encoding, zarr_format=3, consolidated=True
+        xarray.Dataset(coords=labels(plan), attrs=attributes).to_zarr(
+            store, mode="w-", zarr_format=3, consolidated=False
         )
+        group = zarr.open_group(store, mode="r+", use_consolidated=False)
+        # xarray could make these too, but takes three times as long, by way of Dask.
+        for name, (_, meaning) in ARRAYS.items():
+            whole = name == "trials"
+            facts: dict[str, Any] = {"long_name": meaning} | ({} if whole else _NAN)
+            group.create_array(
+                name,
+                shape=shape(plan, name),
+                chunks=chunks(plan, name),
+                dtype=np.int64 if whole else np.float64,
+                fill_value=0 if whole else np.nan,
+                compressors=[seal],
+                dimension_names=dimensions(plan, name),
+                attributes=facts,
+            )
+        zarr.consolidate_metadata(group.store)
 
 
 def _labels(values: Any) -> Any:
