@@ -48,7 +48,7 @@ demo: $(VENV)/installed
 	@echo "  relu.md                 where ReLU's factor of 2 comes from, derived step by step"
 
 test: $(VENV)/testable
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # What takes too long for every change: a sweep is killed 20 times, Lyapunov exponents to 4 digits,
 # long examples, every page seen, and the campaigns of verify/ in their long forms: days
@@ -60,7 +60,7 @@ $(VENV)/verifiable: $(VENV)/testable
 verify: $(VENV)/verifiable test docs-check
 	VARPROP_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_sweep_store.py
 	VARPROP_EXPONENTS=9000 $(BIN)/python -m pytest -n 0 tests/test_lyapunov.py
-	VARPROP_LONG=1 $(BIN)/python -m pytest -n auto --dist loadfile $$(grep -l "^from effort\|^import effort" tests/test_*.py)
+	VARPROP_LONG=1 $(BIN)/python -m pytest -n auto --dist worksteal $$(grep -l "^from effort\|^import effort" tests/test_*.py)
 	$(BIN)/python -m verify $(CAMPAIGNS)
 
 # Plants every fault of verify/mutants in a scratch copy: the ordinary tests must see each.

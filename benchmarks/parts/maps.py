@@ -61,8 +61,10 @@ def _table(record: dict[str, Any], name: str) -> str:
 def _many(record: dict[str, Any]) -> str:
     acts = [key for key in record["times"] if key.startswith("variance of")]
     who = list(dict.fromkeys(each for key in acts for each in record["times"][key]))
-    rows = [
-        [each, *(tables.duration(statistics.median(record["times"][key][each])) for key in acts)]
-        for each in who
-    ]
+    rows = [[each, *(_median(record["times"][key].get(each)) for key in acts)] for each in who]
     return tables.table(["", *(key.split(", ")[1] for key in acts)], rows)
+
+
+def _median(times: list[float] | None) -> str:
+    """A dash for who has no such map."""
+    return "-" if times is None else tables.duration(statistics.median(times))

@@ -2,7 +2,9 @@
 
 import operator
 import os
+import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -114,7 +116,13 @@ def available_memory() -> int | None:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
     except (OSError, StopIteration):
         return None
-    return max(0, min([free, *_memory_left()]))
+    return max(0, min([free, *_left_lately(_CGROUP, _OWN, int(time.monotonic()))]))
+
+
+@lru_cache(maxsize=1)
+def _left_lately(_root: Path, _own: Path, _second: int) -> tuple[int, ...]:
+    """Control groups are asked once a second: it costs as much as a small simulation."""
+    return tuple(_memory_left())
 
 
 def _memory_left() -> Iterator[int]:
