@@ -23,6 +23,7 @@ from varprop.theory import (
     variance_map,
 )
 from varprop.theory.gaussian import RULES, K, derivative, pieces, x
+from varprop.theory.tabulated import tabulated
 
 PUBLISHED = {
     row["id"]: row
@@ -285,8 +286,21 @@ def test_many_points_are_as_good_as_single_ones(act):
         # Relative to the map; the mean of cos falls below all floats.
         assert (bound <= 1e-12 * np.abs(many) + 1e-290).all()
         some = slice(7, None, 133)
-        single = np.array([make(act)(k) for k in GRID[some]])
+        single = np.asarray(moment(act, make(act).quantity, GRID[some]).value)
         assert (np.abs(many[some] - single) <= bound[some] + 1e-14 * np.abs(single)).all()
+
+
+def test_values_do_not_depend_on_the_calls_before():
+    alone = variance_map("x*tanh(x)/3")(GRID[1000])
+    tabulated.cache_clear()
+    many = variance_map("x*tanh(x)/3")(GRID)
+    assert many[1000] == alone == variance_map("x*tanh(x)/3")(GRID[1000])
+
+
+def test_a_point_whose_neighbours_diverge():
+    assert variance_map("exp(x)")(60.0) == pytest.approx(np.exp(120.0), rel=1e-12)
+    with pytest.raises(ValueError, match="at K = 500 diverges or overflows"):
+        variance_map("exp(x)")(500.0)
 
 
 def test_means_at_many_points_against_30_digits():

@@ -83,11 +83,6 @@ class Panels:
         self._tilted, self._absolute = tilted, absolute
         self._panels: dict[Key, _Panel | None] = {}
 
-    @staticmethod
-    def cost(u: Array) -> int:
-        """How many evaluations the panels of these points take, if none is halved."""
-        return NODES * len(np.unique(np.floor(u / WIDTH)))
-
     def _make(self, keys: Sequence[Key]) -> None:
         """Compute the panels that are missing, all in one call."""
         missing = [key for key in keys if key not in self._panels]
