@@ -56,7 +56,7 @@ class _Call:
             self.given, self.log_given = np.empty((0, 1)), np.empty(0)
         else:
             self.given, self.log_given = _unit_rows(given)
-        self.tally: list[tuple[npt.NDArray[np.int64], ...]] = []
+        self.counters = self._counters(run.threads)
 
     @property
     def batch(self) -> int:
@@ -91,7 +91,6 @@ class _Call:
         stopped_at = np.zeros(size, dtype=np.int64)
         wide = _shares_layers(run, size)
         threads = run.threads if wide else min(run.threads, size)
-        counted = self._counters(threads)
         for holder in self.holders:
             holder.move_to(run.first_trial + start)
         batch.run(
@@ -117,16 +116,15 @@ class _Call:
             found["log_sum_gradient"][piece],
             found["log_tangent"][piece],
             found["log_adjoint"][piece],
-            *counted,
+            *self.counters,
             status,
             stopped_at,
         )
         self._check(status, stopped_at)
         found["rows"][:, piece] = rows
-        self.tally.append(counted[1:])
 
     def _counters(self, threads: int) -> tuple[npt.NDArray[Any], ...]:
-        """Edges, counts, exponents and values outside, one set for each thread."""
+        """Edges, counts, exponents and values outside, one set for each thread and all trials."""
         depth, wanted = self.run.network.depth, self.run.histogram
         bins = 0 if wanted is None else wanted if isinstance(wanted, int) else len(wanted) - 1
         return (
@@ -164,11 +162,11 @@ class _Call:
         for name in ("log_gradient", "log_sum_gradient"):
             shape = (run.trials, run.inputs, run.gradients, found[name].shape[-1])
             if found[name].size:
-                arrays[name] = found[name].reshape(shape)[:, back]
+                arrays[name] = found.pop(name).reshape(shape)[:, back]
         if run.pairs:
             moved = _pairs_moved(self.order)
             for name in ("log_gap", "log_kernel_gap"):
-                arrays[name] = found[name][:, moved]
+                arrays[name] = found.pop(name)[:, moved]
         for name in ("log_tangent", "log_adjoint"):
             if found[name].size:
                 arrays[name] = found[name]
@@ -179,17 +177,17 @@ class _Call:
 
     def _histogram(self) -> Histogram:
         fixed = self.run.histogram if isinstance(self.run.histogram, np.ndarray) else None
+        _, counts, exponents, outside = self.counters
         total: Histogram | None = None
-        for counts, exponents, outside in self.tally:
-            for thread in range(len(counts)):
-                both = [
-                    Counts(counts[thread, i], exponents=exponents[thread, i])
-                    if fixed is None
-                    else Counts(counts[thread, i], fixed=fixed, outside=outside[thread, i])
-                    for i in range(2)
-                ]
-                one = Histogram(*both)
-                total = one if total is None else total + one
+        for thread in range(len(counts)):
+            both = [
+                Counts(counts[thread, i], exponents=exponents[thread, i])
+                if fixed is None
+                else Counts(counts[thread, i], fixed=fixed, outside=outside[thread, i])
+                for i in range(2)
+            ]
+            one = Histogram(*both)
+            total = one if total is None else total + one
         assert total is not None
         return total
 
@@ -262,11 +260,12 @@ def memory(run: Run) -> int:
     if run.histogram is not None:
         bins = run.histogram if isinstance(run.histogram, int) else len(run.histogram)
         counters = 16 * depth * (bins + 3)
+    sums = counters * min(2, run.threads - 1)  # of those of several threads, and the one before
     if run.engine == "dense":
         counters += 8 * 16 * (max(run.network.widths) + 256)
     # and a second copy of the results, while they are put in order
     results = 8 * run.statistics * run.trials * depth
-    return workers * each + run.threads * (counters + 40 * run.inputs * _BLOCK) + results
+    return workers * each + run.threads * (counters + 40 * run.inputs * _BLOCK) + sums + results
 
 
 def _columns(

@@ -142,7 +142,9 @@ class Run:
             size = batch.stop - batch.start
             plan.move_to(self.first_trial + start)
             state = np.full(size, self.log_inputs[0])
-            extra = self._vectors(size) if self.engine == "dense" else ()
+            extra: tuple[FloatArray, ...] = ()  # those of the piece before are given back first
+            if self.engine == "dense":
+                extra = self._vectors(size)
             wide = size < self.threads and self._most_blocks >= 2 * self.threads
             segments = list(self._segments(size))
             for first, last in segments:

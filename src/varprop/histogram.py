@@ -163,14 +163,11 @@ class Counts:
                 outside=self.outside + other.outside,  # type: ignore[operator]
             )
         exponents = np.maximum(self.exponents, other.exponents)
-        both = [
-            coarsened(counts, up - exponent)
-            for one in (self, other)
-            for counts, exponent, up in zip(one.counts, one.exponents, exponents, strict=True)  # type: ignore[arg-type]
-        ]
-        return Counts(
-            np.array(both[: self.depth]) + np.array(both[self.depth :]), exponents=exponents
-        )
+        counts = np.zeros_like(self.counts)
+        for one in (self, other):
+            for layer, doublings in enumerate(exponents - one.exponents):  # type: ignore[operator]
+                counts[layer] += coarsened(one.counts[layer], doublings)
+        return Counts(counts, exponents=exponents)
 
     def _row(self, layer: int) -> int:
         if not 1 <= layer <= self.depth:
