@@ -19,7 +19,7 @@ MUTANTS = [
     _in("random.h", "sum << 23 | sum >> 41", "sum << 23 | sum >> 40", _TWIN),
     _in("random.h", "| purpose << 16 |", "|", _APART),
     _in("random.h", "counter[0][i] = block;", "counter[0][i] = 0;", _APART),
-    _in("random.h", "counter[1][i] = layer;", "counter[1][i] = layer | 1;", _APART),
+    _in("random.h", "counter[1][i] = layer;", "counter[1][i] = layer | 1;", _TWIN),
     _in("random.h", "words[1][lane] = (uint64_t)counter[3][lane]",
         "words[1][lane] = (uint64_t)counter[1][lane]", _TWIN),
     # laws of numbers
@@ -27,8 +27,7 @@ MUTANTS = [
         "streams:box_and_muller_of_the_words"),
     _in("normal.h", "out[i + VP_GROUP / 2 + j] = radius * sine;",
         "out[i + VP_GROUP / 2 + j] = radius * cosine;", "streams:box_and_muller_of_the_words"),
-    _in("normal.h", "out[i] = 3.4641016151377546 *", "out[i] = 3.46 *",
-        "laws:a_uniform_bias_seen_by_itself"),
+    _in("normal.h", "out[i] = 3.4641016151377546 *", "out[i] = 3.46 *", "streams"),
     _in("laws.h", "height = (float)(df - 2.0)", "height = (float)(df - 1.98)",
         "weights:moments or student"),
     _in("laws.h", "halves[half] <<= 1;", "halves[half] <<= 2;", "weights:signs"),
@@ -55,7 +54,7 @@ MUTANTS = [
         "vp_phi_##name((float)z[i], p0, p1, h + i, d + i);", "kernels:values_against"),
     # sums and scales
     _in("layer.h", "sums->sum[VP_SUM_HH][lane] += h[i] * h[i];",
-        "sums->sum[VP_SUM_HH][lane] += h[i] * z[i];", "several_inputs:measured_as_if_alone"),
+        "sums->sum[VP_SUM_HH][lane] += h[i] * z[i];", "agreement"),
     _in("layer.h", "for (int width = VP_PARTS / 2; width > 0; width /= 2)",
         "for (int width = VP_PARTS / 2; width > 1; width /= 2)", _LAWS),
     _in("layer.h", "c = vp_load(d + at);\n            sum[VP_SUM_ZZ][part] += a * a;",
