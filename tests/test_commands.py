@@ -298,7 +298,19 @@ def test_the_outlook_is_that_of_theory() -> None:
     assert abs(steady.log_gradient[0]) < 0.01
     assert recipe("sign").log_gradient is None
     assert "no gradient comes back" in recipe("sign").outlook
-    assert "There is no critical point" in recipe("x**2").because
+    square = recipe("x**2")
+    assert "There is no critical point" in square.because
+    assert " in the last, and a squared gradient" in square.outlook
+    assert "10^-" in square.outlook  # and no digits that nobody knows
+
+
+def test_signs_in_the_reason_are_explained_and_no_others() -> None:
+    assert "(chi_1: factor per layer of a squared gradient.)" in " ".join(
+        str(recipe("sign")).split()
+    )
+    mish = " ".join(str(recipe("mish")).split())
+    assert "moves away from it, and in the end grows without bound. (K*: the variance" in mish
+    assert "E phi'(z)^2" not in mish
 
 
 def deep_network(made: Any) -> varprop.Network:

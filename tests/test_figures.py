@@ -17,7 +17,7 @@ from varprop.histogram import NO_SCALE, Counts
 from varprop.network import Network
 from varprop.pair_prediction import input_log_gap
 from varprop.plot_compare import told_apart
-from varprop.plot_histograms import drawn_layer, drawn_range, highest_values
+from varprop.plot_histograms import UNBOUNDED, bounds, drawn_layer, drawn_range
 from varprop.theory import fixed_point, gain, predict
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -123,25 +123,46 @@ def test_one_layer_and_one_result_show_the_theory_too() -> None:
 # ---- histograms
 
 
-def test_the_two_sides_of_a_saturated_tanh_look_alike() -> None:
-    """Numbers that round to 1 lie in a bin that only they can reach: it is drawn with the last."""
-    p = varprop.simulate(depth=2, width=400, act="tanh", sigma_w=100.0, trials=5, histogram=64)
+@pytest.mark.parametrize(
+    ("act", "keep", "low", "high"),
+    [("tanh", None, -1, 1), ("arctan", None, -np.pi / 2, np.pi / 2), ("tanh", 0.5, -2, 2)],
+)
+def test_the_two_sides_of_a_saturated_network_look_alike(
+    act: str, keep: float | None, low: float, high: float
+) -> None:
+    """All counts are drawn, between the bounds; numbers that round to one, in the last bin."""
+    net = Network(2, 400, act=act, sigma_w=100.0, dropout=keep)
+    p = varprop.simulate(net, trials=5, histogram=64)
     assert p.histogram is not None
     counts = p.histogram.activation
-    assert counts.edges(2)[-1] > 1
-    beyond = int(np.searchsorted(counts.edges(2), 1.0))
-    assert counts.counts[1, beyond] > 100
-    for ax in plot.histograms(p).axes:
+    assert counts.edges(2)[-1] > high
+    for layer, ax in enumerate(plot.histograms(p).axes, 1):
         data = ax.patches[0].get_data()  # type: ignore[attr-defined]
-        shown = data.values[data.values > 0.5]
-        assert len(shown) == 2
-        assert data.values[beyond] == 0
-    edges, drawn_counts = drawn_layer(counts, 2, 0, 1.0)
-    assert drawn_counts.sum() == counts.counts[1].sum()
-    assert edges[beyond] == 1.0
-    assert highest_values(Network(3, act="relu6"), "activation") == [6.0] * 3
-    assert highest_values(Network(1, act="sin"), "activation") == [np.inf]
-    assert highest_values(Network(1, act="tanh"), "preactivation") == [np.inf]
+        np.testing.assert_allclose(data.edges[[0, -1]], [low, high])
+        np.testing.assert_allclose(ax.get_xlim(), np.multiply([low, high], 1.1))
+        left, right = data.values[[0, -1]]
+        assert min(left, right) > 0.5
+        edges, heights = drawn_layer(counts, layer, 0, (low, high))
+        area = heights * np.diff(edges) / (counts.edges(layer)[1] - counts.edges(layer)[0])
+        assert area.sum() == pytest.approx(counts.counts[layer - 1].sum())
+    if act == "tanh":
+        assert counts.counts[1, np.searchsorted(counts.edges(2), high)] > 100
+
+
+@pytest.mark.parametrize(
+    ("act", "low", "high"),
+    [
+        ("relu6", 0, 6),
+        ("arctan", -np.pi / 2, np.pi / 2),
+        ("elu(0.3)", -0.3, np.inf),
+        ("softsign", -1, 1),
+        ("sin", -np.inf, np.inf),
+        ("silu", -np.inf, np.inf),  # its least value is not the one it tends to
+    ],
+)
+def test_bounds_are_what_an_activation_tends_to(act: str, low: float, high: float) -> None:
+    assert bounds(Network(2, act=act), "activation") == [pytest.approx((low, high))] * 2
+    assert bounds(Network(1, act=act), "preactivation") == [UNBOUNDED]
 
 
 def test_histograms_are_the_counts() -> None:
@@ -185,10 +206,10 @@ def test_histograms_beyond_float64_have_a_power_of_two() -> None:
 
 def test_the_axis_reaches_as_far_as_the_units() -> None:
     counts = Counts(np.array([[0, 0, 500, 500], [0, 1, 1, 0]]), exponents=np.array([1, NO_SCALE]))
-    unit, power, (low, high) = drawn_range(counts, np.array([1, 2]))
+    unit, power, (low, high) = drawn_range(counts, np.array([1, 2]), [UNBOUNDED] * 2)
     assert (unit, power) == (0, 0)
     assert (low, high) == pytest.approx((-0.2, 4.2))
-    edges, heights = drawn_layer(counts, 2, unit)
+    edges, heights = drawn_layer(counts, 2, unit, UNBOUNDED)
     assert abs(edges).max() < 1e-200
     assert heights.tolist() == [0, 1, 1, 0]
 

@@ -120,9 +120,16 @@ def test_what_gains_do():
     )
     assert "slower than exponentially" in by_source("tanh")["lecun; glorot if square"].does
     assert "faster than exponentially" in by_source("squared_relu")["torch nn.Linear default"].does
-    assert "no mean square" in by_source("sign")["lecun; glorot if square"].does
+    for act, factor in (("relu6", "1 + 2e-09"), ("selu", "1.072")):
+        chaotic = gain(act).rows[0].does
+        assert f"chaotic: variances go to 1; squared gradients grow by a factor {factor}" in chaotic
+    # tanh's gradients do not keep their size on the slow way to K* = 0.
+    assert by_source("tanh")["lecun; glorot if square"].does.endswith("gradients change as slowly")
+    quick = "gradients fall faster than exponentially"
+    assert by_source("squared_relu")["torch nn.Linear default"].does.endswith(quick)
+    assert "no gradient comes back" in by_source("sign")["lecun; glorot if square"].does
     # GELU keeps a variance of 1 at its unit-variance gain, but not stably.
-    assert "K = 1 repels" in str(gain("gelu"))
+    assert "K = 1 is unstable" in str(gain("gelu"))
 
 
 @pytest.mark.parametrize("act", ["relu", "tanh", "gelu", "sigmoid", "softplus"])

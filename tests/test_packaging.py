@@ -173,4 +173,5 @@ def test_every_dependency_is_imported_somewhere():
     for requirement in project["dependencies"]:
         name = re.match(r"[a-z]+", requirement)
         assert name is not None
-        assert re.search(rf"^\s*(from|import) {name[0]}\b", text, re.MULTILINE), requirement
+        module = {"pillow": "PIL"}.get(name[0], name[0])
+        assert re.search(rf"^\s*(from|import) {module}\b", text, re.MULTILINE), requirement

@@ -14,6 +14,7 @@ import pytest
 from handmade import propagation, rows
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 import varprop
 from varprop.figure import BLACK, BLUE, GREY, SKY, VERMILION, new_figure
@@ -195,6 +196,34 @@ def test_png_is_large_enough_for_a_slide(tmp_path: Path) -> None:
     assert (width, height) == (1280, 896)
 
 
+def test_png_has_a_palette_that_one_does_not_see(tmp_path: Path) -> None:
+    figure = plot(propagation(rows(30, 200, noise=0.3)))
+    true = drawn(figure).astype(int)
+    save_figure(figure, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "P"
+        saved = np.asarray(image.convert("RGB")).astype(int)
+    # drawn() has the resolution of the figure, which is the file's
+    assert abs(saved - true).max() <= 20
+    assert (saved[(true == 255).all(axis=2)] == 255).all()
+    figure.savefig(tmp_path / "b.png")
+    assert (tmp_path / "a.png").stat().st_size < 0.5 * (tmp_path / "b.png").stat().st_size
+    figure.set_facecolor("none")
+    save_figure(figure, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "RGBA"
+
+
+def test_one_legend_above_all_panels() -> None:
+    figure = plot(propagation(rows(30, 40, noise=0.05)))
+    (legend,) = figure.legends
+    figure.canvas.draw()
+    box, panels = legend.get_window_extent(), figure.axes
+    assert panels[0].get_legend() is None
+    assert box.y0 > panels[0].get_window_extent().y1
+    assert box.x1 < figure.bbox.x1
+
+
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:
     for name in ("a.docx", "a.gif", "figure"):
         with pytest.raises(ValueError, match=r"must end in \.png"):
@@ -211,7 +240,7 @@ def test_an_interrupted_save_leaves_no_file(
 
     monkeypatch.setattr(Figure, "savefig", fail)
     with pytest.raises(KeyboardInterrupt):
-        save_figure(new_figure(), tmp_path / "a.png")
+        save_figure(new_figure(), tmp_path / "a.svg")
     assert os.listdir(tmp_path) == []
 
 

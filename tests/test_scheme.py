@@ -169,6 +169,8 @@ def test_kumar():
         ("", "unknown scheme"),
         ("normal(", "unknown scheme"),
         ("normal(0)", "standard deviation > 0"),
+        ("normal()", "give a number, as in normal(0.5), or write normal"),
+        ("student_t()", "needs its df"),
         ("normal(-1)", "standard deviation > 0"),
         ("normal(1, 2)", "standard deviation > 0"),
         ("normal(nan)", "not a number"),

@@ -238,7 +238,7 @@ def _where_to(act: Activation, sigma_w: float, sigma_b: float, variance: float) 
     flow = VarianceFlow(act, sigma_w, sigma_b)
     rest = flow.reached(math.log(sigma_w**2 + sigma_b**2))
     if rest is None:
-        return "grows without bound"
+        return "moves away from it, and in the end grows without bound"
     if math.isclose(rest.variance, variance, rel_tol=1e-6):
-        return "comes to it"
+        return "comes to it slowly" if rest.stability == "half-stable" else "comes to it"
     return f"goes to K = {rest.variance:.6g} instead"

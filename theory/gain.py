@@ -116,7 +116,8 @@ class Gain:
         """The gains and what they do, without the critical point."""
         body = [[row.source, f"{row.gain:.6g}", row.does] for row in self.rows]
         width = max(len(row[0]) for row in body)
-        lines = [f"{self.act}: gains, sigma_w = sqrt(fan_in Var W)"]
+        told = "gains in use, sigma_w = sqrt(fan_in Var W), and what becomes of deep networks"
+        lines = [wrapped(f"{self.act}: {told} with them, without biases", "  ")]
         for source, value, does in body:
             lines.append(wrapped(f"{source:<{width}} {value:>9} {does}", " " * (width + 11)))
         return "\n".join(lines)
@@ -199,8 +200,10 @@ def _effect(act: Activation, sigma_w: float) -> tuple[str, FixedPoint | None]:
     try:
         point = fixed_point(act, sigma_w=sigma_w)
     except NoFixedPoint as error:
-        repels = [f"; K = {rest.variance:.4g} repels" for rest in error.others if rest.variance]
-        return f"variances grow without bound, {error.growth}{''.join(repels)}", None
+        others = [
+            f"; K = {rest.variance:.4g} is unstable" for rest in error.others if rest.variance
+        ]
+        return f"variances grow without bound, {error.growth}{''.join(others)}", None
     if point.stability == "neutral":
         what = "every variance is kept"
     elif point.variance > 0:
@@ -212,9 +215,19 @@ def _effect(act: Activation, sigma_w: float) -> tuple[str, FixedPoint | None]:
     else:
         what = f"variances fall by a factor {point.chi_k:.4g} per layer"
     if point.chi1 is None:
-        return f"{point.phase}: {what}; phi' has no mean square", point
+        return f"{point.phase}: {what}; no gradient comes back through a jump", point
     verb = "grow" if point.phase == "chaotic" else "fall"
-    grown = f"{verb} by a factor {point.chi1:.4g} per layer"
+    grown = f"{verb} by a factor {_factor(point.chi1)} per layer"
     if point.phase == "critical":
-        grown = "keep their size"
+        # On a slow way to K* = 0 the slopes are not yet those of K*.
+        slow = point.variance == 0 and point.xi_k == math.inf
+        grown = "change as slowly" if slow else "keep their size"
+    elif point.chi1 == 0:
+        grown = "fall faster than exponentially"
     return f"{point.phase}: {what}; squared gradients {grown}", point
+
+
+def _factor(value: float) -> str:
+    """Four digits, or what a factor is off 1."""
+    off = value - 1
+    return f"{value:.4g}" if abs(off) >= 5e-4 else f"1 {'+' if off > 0 else '-'} {abs(off):.1g}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .png import png_bytes
 from .text import format_log
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ def save_figure(figure: Figure | Axes, path: str | os.PathLike[str]) -> None:
     whole = figure.get_figure(root=True)
     assert whole is not None  # Axes that were removed from their figure
     with atomic_path(path) as temporary:
-        whole.savefig(temporary, dpi=DPI)
+        if os.path.splitext(path)[1].lower() == ".png":
+            temporary.write_bytes(png_bytes(whole, DPI))
+        else:
+            whole.savefig(temporary, dpi=DPI)
 
 
 def check_format(path: str | os.PathLike[str]) -> None:

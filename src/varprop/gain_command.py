@@ -21,7 +21,14 @@ def gain(act: str, depth: int, form: str | None) -> None:
     """Say what to write in PyTorch, Keras and JAX for the activation ACT, and why.
 
     ACT is a name, leaky_relu(0.2), or a formula in x. Below stand the gains that
-    others use, and what becomes of a deep network with them.
+    others use, and what becomes of a deep network with them:
+
+    \b
+      unit variance  keeps K = 1, of a layer that has it
+      normalised     makes the variance of activations over units 1, if K = 1
+      Kumar          is for K near 0, where only the slope there counts
+      NF-nets gamma  is "normalised", estimated from samples
+      the others     are what functions and laws of these names use
 
     \b
     Examples:

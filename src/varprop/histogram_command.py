@@ -78,7 +78,7 @@ def table(result: Propagation, quantity: str) -> str:
     >>> print(table(p, "activation").splitlines()[3].split()[:4])
     ['layer', 'rms', 'satur%', 'zero%']
     """
-    from .plot_histograms import drawn_layer, drawn_range, highest_values
+    from .plot_histograms import bounds, drawn_layer, drawn_range
     from .plot_signal import first_of
     from .table import chosen_layers, header
     from .text import format_log, format_share, text_table, wrapped
@@ -86,14 +86,15 @@ def table(result: Propagation, quantity: str) -> str:
     assert result.histogram is not None  # it was asked for
     counts = getattr(result.histogram, quantity)
     layers = chosen_layers(result.network.depth)
-    unit, power, (low, high) = drawn_range(counts, layers)
+    reach = bounds(result.network, quantity)
+    unit, power, (low, high) = drawn_range(counts, layers, reach)
     rms = first_of(result, quantity).log_median.filled(-np.inf) / 2
     columns = np.linspace(low, high, _COLUMNS + 1)
-    tops = highest_values(result.network, quantity)
     body = []
     for layer in layers:
-        edges, heights = drawn_layer(counts, int(layer), unit, tops[layer - 1])
-        share = np.diff(np.interp(columns, edges, np.append(0.0, np.cumsum(heights))))
+        edges, heights = drawn_layer(counts, int(layer), unit, reach[layer - 1])
+        below = np.append(0.0, np.cumsum(heights * np.diff(edges)))
+        share = np.diff(np.interp(columns, edges, below))
         # Square roots: tails are seen beside a peak.
         level = np.sqrt(share / share.max()) if share.max() > 0 else share
         bars = "".join(_BARS[round(9 * float(v))] for v in level)

@@ -112,19 +112,29 @@ def plot(
         panels = [ax] if isinstance(ax, Axes) else _checked(ax)
     theory = prediction_for(propagation, prediction)
     chosen: Wanted = False if theory is None else theory
-    signal(propagation, panels[0], prediction=chosen, statistic=statistic)
+    lines = [signal(propagation, panels[0], prediction=chosen, statistic=statistic)]
     if len(panels) == 3:
-        gradients = signal(propagation, panels[1], prediction=chosen, statistic="gradient")
-        gradients.set_title("", loc="left")
-        if ax is None:  # the panel above says what the lines are
-            told = gradients.get_legend()
-            if told is not None:
-                told.remove()
+        lines.append(signal(propagation, panels[1], prediction=chosen, statistic="gradient"))
+        lines[1].set_title("", loc="left")
+    if ax is None:
+        _one_legend(figure, lines)
     if len(panels) > 1:
         shares(propagation, panels[-1])
         for upper in panels[:-1]:
             upper.set_xlabel("")
     return figure if ax is None else ax
+
+
+def _one_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """For all panels, and above them: in a panel it would lie over the band."""
+    for each in panels:
+        told = each.get_legend()
+        if told is not None:
+            told.remove()
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False,
+        fontsize=10, handlelength=1.5, columnspacing=1.2, handletextpad=0.6, borderaxespad=0.3,
+    )  # fmt: skip
 
 
 def _checked(ax: Sequence[Axes]) -> Sequence[Axes]:

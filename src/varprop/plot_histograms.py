@@ -30,6 +30,7 @@ _TAIL = 0.001  # of the units of a layer, on either side, may lie beyond the axi
 _SHARE_TOLD = 0.05  # of units exactly 0: told in words, and their bar may be cut
 _NARROWEST = -1000
 _LETTERS = {"activation": "h", "preactivation": "z"}
+UNBOUNDED = (-math.inf, math.inf)
 
 
 @overload
@@ -99,13 +100,13 @@ def histograms(
         if not 1 <= len(panels) <= depth:
             raise ValueError(f"give 1 to {depth} Axes, one a layer at most; got {len(panels)}")
         shown = thinned(depth, len(panels))
-    tops = highest_values(propagation.network, quantity)
-    unit, power, ends = drawn_range(counts, shown + 1)
+    reach = bounds(propagation.network, quantity)
+    unit, power, ends = drawn_range(counts, shown + 1, reach)
     rms = first_of(propagation, quantity).log_median.filled(-np.inf) / 2
     zero = propagation.input(0).zero.mean
     for i, (axes, row) in enumerate(zip(panels, shown, strict=True)):
         exact = float(zero[row]) if quantity == "activation" else 0.0
-        _panel(axes, drawn_layer(counts, int(row) + 1, unit, tops[row]), exact)
+        _panel(axes, drawn_layer(counts, int(row) + 1, unit, reach[row]), exact)
         told = f"rms {format_log(float(rms[row]), 2)}"
         if exact > _SHARE_TOLD:
             told += f", {100 * exact:.0f}% at 0"
@@ -138,8 +139,10 @@ def _panel(ax: Axes, drawn: tuple[FloatArray, FloatArray], exact: float) -> None
     ax.tick_params(labelsize=9, color=GREY)
 
 
-def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, tuple[float, float]]:
-    """On what axis to draw some layers together.
+def drawn_range(
+    counts: Counts, layers: IntArray, reach: Sequence[tuple[float, float]]
+) -> tuple[int, int, tuple[float, float]]:
+    """On what axis to draw some layers together; `reach` has the bounds of every layer.
 
     Returns
     -------
@@ -153,7 +156,8 @@ def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, tuple[float
     Examples
     --------
     >>> from varprop.histogram import Counts
-    >>> drawn_range(Counts(np.array([[0, 5, 9, 0]]), exponents=np.array([-1])), np.array([1]))
+    >>> counts = Counts(np.array([[0, 5, 9, 0]]), exponents=np.array([-1]))
+    >>> drawn_range(counts, np.array([1]), [UNBOUNDED])
     (0, 0, (-0.55, 0.55))
     """
     unit = 0
@@ -163,56 +167,77 @@ def drawn_range(counts: Counts, layers: IntArray) -> tuple[int, int, tuple[float
         unit = 0 if -10 <= largest <= 17 else largest
     low = high = 0.0
     for layer in layers:
-        edges, heights = drawn_layer(counts, int(layer), unit)
-        share = heights / max(1.0, heights.sum())
-        below, above = np.cumsum(share), np.cumsum(share[::-1])
+        edges, heights = drawn_layer(counts, int(layer), unit, reach[layer - 1])
+        area = heights * np.diff(edges)
+        tail = _TAIL * area.sum()
+        below, above = np.cumsum(area), np.cumsum(area[::-1])
         if below[-1] > 0:
-            low = min(low, float(edges[int(np.argmax(below > _TAIL))]))
-            high = max(high, float(edges[len(edges) - 1 - int(np.argmax(above > _TAIL))]))
+            low = min(low, float(edges[int(np.argmax(below > tail))]))
+            high = max(high, float(edges[len(edges) - 1 - int(np.argmax(above > tail))]))
     margin = 0.05 * (high - low) or 1.0
     return unit, unit, (low - margin, high + margin)
 
 
-def highest_values(network: Network, quantity: str) -> list[float]:
-    """For each layer the highest value, where an activation tends to it from below; else inf.
+def bounds(network: Network, quantity: str) -> list[tuple[float, float]]:
+    """For each layer the least and the highest value, where activations tend to one; else inf.
 
     Examples
     --------
     >>> from varprop import Network
-    >>> highest_values(Network(2, act="tanh"), "activation")
-    [1.0, 1.0]
+    >>> bounds(Network(2, act=["tanh", "relu"]), "activation")
+    [(-1.0, 1.0), (0.0, inf)]
     """
     if quantity != "activation":
-        return [math.inf] * network.depth
-    found = {act: _highest(act) for act in network.distinct_acts}
+        return [UNBOUNDED] * network.depth
+    found = {act: _bounds(act, network.keep) for act in network.distinct_acts}
     return [found[act] for act in network.acts]
 
 
-def _highest(act: Activation) -> float:
-    if act.at_infinity is None or act.at_infinity[1] != 0:
-        return math.inf
-    values = act(np.concatenate([np.linspace(-40, 40, 801), [1e3, 1e6]]))
-    return float(values[-1]) if values[-1] == values[-2] == values.max() else math.inf
+def _bounds(act: Activation, keep: float) -> tuple[float, float]:
+    if act.at_infinity is None:
+        return UNBOUNDED
+    values = act(np.concatenate([[-1e60, -1e30], np.linspace(-40, 40, 801), [1e30, 1e60]]))
+    left, right = act.at_infinity
+    falls = left == 0 and values[0] == values[1] == values.min()
+    rises = right == 0 and values[-1] == values[-2] == values.max()
+    low, high = float(values[0]) if falls else -math.inf, float(values[-1]) if rises else math.inf
+    if keep < 1:  # dropout divides what it keeps, and what it drops is 0
+        return min(low / keep, 0.0), max(high / keep, 0.0)
+    return low, high
 
 
 def drawn_layer(
-    counts: Counts, layer: int, unit: int, top: float = math.inf
+    counts: Counts, layer: int, unit: int, reach: tuple[float, float]
 ) -> tuple[FloatArray, FloatArray]:
     """Edges of a layer's bins over 2^unit, and heights; narrow ones are all but one place.
 
-    A bin holds its left edge, so what rounds to the highest value `top` lies in a bin of its own
-    beyond it. It is drawn in the bin below, or the two sides of tanh would look unlike.
+    The outermost bins end at the bounds of the values, `reach`: what is beyond could only be
+    empty, and would be drawn as low. A bin holds its left edge, so what rounds to the upper bound
+    may lie in a bin beyond it; it is drawn in the last one, or the two sides of tanh would look
+    unlike.
+
+    Examples
+    --------
+    >>> from varprop.histogram import Counts
+    >>> counts = Counts(np.array([[0, 5, 3, 2]]), exponents=np.array([0]))
+    >>> for reach in (UNBOUNDED, (-1.0, 1.0), (-0.5, 1.5)):
+    ...     print(*drawn_layer(counts, 1, 0, reach))
+    [-2. -1.  0.  1.  2.] [0. 5. 3. 2.]
+    [-1.  0.  1.] [5. 5.]
+    [-0.5  0.   1.   1.5] [10.  3.  4.]
     """
     row = counts.counts[layer - 1].astype(np.float64)
-    exponent = NO_SCALE if counts.exponents is None else int(counts.exponents[layer - 1])
-    if exponent != NO_SCALE and -1000 < exponent < 1000 and math.isfinite(top):
-        first = top / 2.0**exponent + counts.bins // 2
-        if first == int(first) and 0 < first < counts.bins:
-            row[int(first) - 1] += row[int(first)]
-            row[int(first)] = 0.0
     if counts.exponents is None:
         edges = counts.edges(layer)
         return edges, row / np.diff(edges)
-    steps = np.arange(counts.bins + 1, dtype=np.float64) - counts.bins // 2
+    exponent = int(counts.exponents[layer - 1])
+    edges = np.arange(counts.bins + 1, dtype=np.float64) - counts.bins // 2
+    if -1000 < exponent < 1000:
+        low, high = (np.clip(bound / 2.0**exponent, edges[0], edges[-1]) for bound in reach)
+        first = int(np.searchsorted(edges, low, side="right")) - 1
+        last = int(np.searchsorted(edges, high, side="left"))
+        row[last - 1] += row[last:].sum()
+        row, edges = row[first:last], edges[first : last + 1]
+        edges[0], edges[-1] = low, high
     power = _NARROWEST if exponent == NO_SCALE else max(exponent - unit, _NARROWEST)
-    return steps * 2.0**power, row
+    return edges * 2.0**power, row / np.diff(edges)

@@ -35,7 +35,7 @@ SYMBOLS = {
     "activation": ("a", "mean square\nof activations"),
     "gradient": ("g", "mean square\nof a gradient"),
 }
-_MOST_TRIALS, _MOST_POINTS, _FEW_LAYERS = 24, 600, 25
+_MOST_TRIALS, _MOST_POINTS, _FEW_LAYERS = 12, 600, 25
 # log10 of less than any depth reaches: where the band of dead networks ends.
 _BELOW = -1e12
 

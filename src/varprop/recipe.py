@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from .theory import Gain
 
 _FINE = 2 * math.log(100.0)  # mean squares: the root changes by less than a factor of 100
+_SIGNS = {
+    "K*": "the variance that is kept",
+    "chi_1": "factor per layer of a squared gradient",
+    "chi_K": "that of a small deviation of K",
+    "Q(K)": "E phi(z)^2, z of variance K",
+    "V(K)": "E phi'(z)^2",
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class Recipe:
         if self.log_gradient is None:
             return f"{text}but no gradient comes back through a jump."
         text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
-        text += "on its way back. (Fine is less than 10^4, that is 100 in root mean square.)"
+        text += "on its way back. (Fine: neither changes by 10^4, that is 100 in root mean square.)"
         return text if self.fine or self.kept is None else f"{text} {self._remedy}"
 
     @property
@@ -114,12 +121,12 @@ class Recipe:
 
     def __str__(self) -> str:
         numbers = f"gain sigma_w = {self.sigma_w:.10g}, biases sigma_b = {self.sigma_b:.10g}"
-        law = "Var W = sigma_w^2/fan_in, Var b = sigma_b^2"
-        parts = [wrapped(f"{self.act}: {numbers} ({law})", "  "), wrapped(self.outlook, "  ")]
+        law = "  (Var W = sigma_w^2/fan_in, Var b = sigma_b^2)"
+        parts = [wrapped(f"{self.act}: {numbers}", "  ") + f"\n{law}", wrapped(self.outlook, "  ")]
         for framework, lines in self.lines.items():
             weights, biases = (_within(line, WIDTH - 11) for line in lines)
             parts.append(f"{framework}\n  weights  {weights}\n  biases   {biases}")
-        parts.append(wrapped(f"why: {self.because}", "  "))
+        parts.append(wrapped(f"why: {self.because}{_glossary(self.because)}", "  "))
         parts.append(self.gain.table())
         return "\n\n".join(parts)
 
@@ -191,6 +198,12 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
     except ValueError:  # the activation jumps
         gradient = None
     return Recipe(found.act, sigma_w, sigma_b, because, found, depth, variance, gradient)
+
+
+def _glossary(text: str) -> str:
+    """What the signs in a text mean, in brackets."""
+    meant = [f"{sign}: {meaning}" for sign, meaning in _SIGNS.items() if sign in text]
+    return f" ({'; '.join(meant)}.)" if meant else ""
 
 
 def _within(call: str, room: int) -> str:

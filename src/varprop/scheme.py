@@ -256,6 +256,8 @@ def _from_match(text: str, match: re.Match[str]) -> Scheme:
             what = "df, as in student_t(5)" if law == "student_t" else "p, as in sparse(0.1)"
             raise ValueError(f"scheme {text!r}: {law} needs its {what}")
         shape = numbers.pop()
+    elif match["inside"] == "":
+        raise ValueError(f"scheme {text!r}: give a number, as in {law}(0.5), or write {law}")
     bias = {}
     if match["bias"]:
         bias = {"bias_scale": float(match["bias"]), "bias_distribution": match["bias_law"]}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textwrap import fill
 
 WIDTH = 80
+_MOST_EXPONENT = 10**12  # beyond it less than 3 digits of log10 are left behind the point
 
 
 def format_log(log: float, digits: int = 3) -> str:
@@ -25,11 +26,18 @@ def format_log(log: float, digits: int = 3) -> str:
     ['1.00', '0.0123', '12345', '2.58e-869', '2.81e+43429']
     >>> format_log(-2000.0, 2)
     '2.6e-869'
+
+    Where a float64 no longer knows the leading digit, it is not written:
+
+    >>> format_log(-2.57e29)
+    '10^-1.12e+29'
     """
     if log == -math.inf:
         return "0"
     log10 = log / math.log(10)
     exponent = math.floor(log10)
+    if abs(exponent) > _MOST_EXPONENT:
+        return f"10^{log10:.3g}"
     mantissa = round(10 ** (log10 - exponent), digits - 1)
     if mantissa >= 10:
         mantissa, exponent = 1.0, exponent + 1
