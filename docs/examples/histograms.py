@@ -25,5 +25,5 @@ other = plot.histograms(saturates)
 # %%
 # And with variance 1/n every layer looks like the one before, a little narrower:
 
-keeps = varprop.simulate(depth=10, width=500, act="tanh", scheme="lecun", trials=20, histogram=128)
+keeps = varprop.simulate(depth=10, width=500, act="tanh", scheme="lecun", histogram=128)
 last = plot.histograms(keeps)
