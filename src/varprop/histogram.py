@@ -165,7 +165,7 @@ class Counts:
         exponents = np.maximum(self.exponents, other.exponents)
         counts = np.zeros_like(self.counts)
         for one in (self, other):
-            for layer, doublings in enumerate(exponents - one.exponents):  # type: ignore[operator]
+            for layer, doublings in enumerate(exponents - one.exponents):
                 counts[layer] += coarsened(one.counts[layer], doublings)
         return Counts(counts, exponents=exponents)
 
