@@ -5,6 +5,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+# Of a process per core: threads of their libraries of linear algebra would wait for each other, and
+# singular values take three times as long. NumPy and SciPy read this when they are imported, which
+# in the workers of pytest-xdist is later than here.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
