@@ -297,6 +297,16 @@ def test_values_do_not_depend_on_the_calls_before():
     assert many[1000] == alone == variance_map("x*tanh(x)/3")(GRID[1000])
 
 
+@pytest.mark.parametrize("steep", ["sqrt(abs(x))", "abs(x)**0.3"])
+def test_a_slope_without_a_mean_square_is_refused(steep):
+    with pytest.raises(ValueError, match="is infinite: its slope at 0"):
+        gradient_map(steep)
+
+
+def test_a_steep_slope_with_a_mean_square_is_not():
+    assert gradient_map("abs(x)**0.75").act.degree is None
+
+
 def test_a_point_whose_neighbours_diverge():
     assert variance_map("exp(x)")(60.0) == pytest.approx(np.exp(120.0), rel=1e-12)
     with pytest.raises(ValueError, match="at K = 500 diverges or overflows"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from varprop.activation import Activation
@@ -78,6 +80,17 @@ class GradientMap(PositiveMap):
                 f"the derivative of {act} is singular: it jumps at x = {where[0]:g}, so "
                 "E phi'^2 is infinite; gradient maps need an activation without jumps"
             )
+        if not all(map(math.isfinite, act.at_zero[1:])) and _steep_at_zero(act):
+            raise ValueError(
+                f"E phi'^2 of {act} is infinite: its slope at 0 goes like 1/sqrt(|x|) or faster"
+            )
+
+
+def _steep_at_zero(act: Activation) -> bool:
+    """Whether phi'(x)^2 |x| does not vanish at 0, so that phi'^2 has no integral there."""
+    x = np.array([-1e-200, 1e-200, -1e-100, 1e-100])
+    nearer, farther = (act.derivative(x) ** 2 * np.abs(x)).reshape(2, 2)
+    return bool((nearer >= 0.5 * farther)[farther > 0].any())
 
 
 class FourthMoment(PositiveMap):
