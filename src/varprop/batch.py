@@ -86,7 +86,6 @@ class _Call:
         found.setdefault("rows", np.empty((len(LAYER_FIELDS), run.trials, inputs, depth)))
         found.setdefault("died", np.zeros((run.trials, inputs), dtype=np.int64))
         piece = slice(start, stop)
-        rows = np.empty((len(LAYER_FIELDS), size, inputs, depth))
         status = np.zeros(size, dtype=np.int32)
         stopped_at = np.zeros(size, dtype=np.int64)
         wide = _shares_layers(run, size)
@@ -108,7 +107,7 @@ class _Call:
             max(1, run.gradients),
             threads,
             wide,
-            rows,
+            found["rows"][:, piece],
             found["died"][piece],
             found["log_gap"][piece],
             found["log_kernel_gap"][piece],
@@ -121,7 +120,6 @@ class _Call:
             stopped_at,
         )
         self._check(status, stopped_at)
-        found["rows"][:, piece] = rows
 
     def _counters(self, threads: int) -> tuple[npt.NDArray[Any], ...]:
         """Edges, counts, exponents and values outside, one set for each thread and all trials."""
@@ -156,7 +154,7 @@ class _Call:
     def finish(self, found: Arrays) -> Arrays:
         """Back in the order of the inputs, axes of length 1 dropped, named as in `Rows`."""
         run = self.run
-        back = np.argsort(self.order)
+        back = np.argsort(self.order) if run.reordered else slice(None)
         arrays = dict(zip(LAYER_FIELDS, found.pop("rows")[:, :, back], strict=True))
         arrays["died"] = found["died"][:, back]
         for name in ("log_gradient", "log_sum_gradient"):
@@ -164,7 +162,7 @@ class _Call:
             if found[name].size:
                 arrays[name] = found.pop(name).reshape(shape)[:, back]
         if run.pairs:
-            moved = _pairs_moved(self.order)
+            moved = _pairs_moved(self.order) if run.reordered else slice(None)
             for name in ("log_gap", "log_kernel_gap"):
                 arrays[name] = found.pop(name)[:, moved]
         for name in ("log_tangent", "log_adjoint"):
@@ -264,7 +262,7 @@ def memory(run: Run) -> int:
     if run.engine == "dense":
         counters += 8 * 16 * (max(run.network.widths) + 256)
     # and a second copy of the results, while they are put in order
-    results = 8 * run.statistics * run.trials * depth
+    results = 8 * run.statistics * run.trials * depth * run.reordered
     return workers * each + run.threads * (counters + 40 * run.inputs * _BLOCK) + sums + results
 
 

@@ -98,6 +98,11 @@ class Run:
         return 1 if self.x is None else len(self.x)
 
     @property
+    def reordered(self) -> bool:
+        """Whether the batch engine carries the inputs in another order than theirs."""
+        return self.inputs > 1 and self.log_gap is None
+
+    @property
     def pairs(self) -> int:
         """How many pairs of inputs."""
         return self.inputs * (self.inputs - 1) // 2

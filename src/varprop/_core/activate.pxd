@@ -174,9 +174,9 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
     cdef double* z
     cdef double* e              # a difference as phi sees it
     cdef double* out
-    cdef bint slopes = of.keeps_slopes or asked.tangents > 0  # or for differences
+    cdef bint slopes = of.keeps_slopes or asked.tangents > 0  # or for small differences
     for j in range(asked.inputs):
-        slopes = slopes or at.differs_h[j] != 0
+        slopes = slopes or (at.differs_h[j] and of.small[j])
     memset(sums, 0, asked.inputs * sizeof(lanes.vp_sums))
     while done < units:
         n = min(units - done, cap)

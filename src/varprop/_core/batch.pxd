@@ -104,6 +104,7 @@ cdef struct State:
 # Where the results go
 cdef struct Results:
     double* rows            # (6, trials, inputs, depth)
+    int64_t field           # from one of the six to the next
     int64_t* died           # (trials, inputs)
     double* gradient        # (trials, inputs * cotangents, depth)
     double* sum_gradient

@@ -25,11 +25,10 @@ cdef enum:
 
 
 cdef void run_trial(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
-                    double[:, :, :] kernel_gaps, Py_ssize_t row, Py_ssize_t trials,
-                    int64_t first_trial, double* trace, Team* team, int* status,
-                    int64_t* stopped_at) noexcept nogil:
+                    double[:, :, :] kernel_gaps, Py_ssize_t row, int64_t first_trial,
+                    double* trace, Team* team, int* status, int64_t* stopped_at) noexcept nogil:
     at.trial = first_trial + row
-    status[0] = rise(asked, at, to, gaps, kernel_gaps, row, trials, trace, team, stopped_at)
+    status[0] = rise(asked, at, to, gaps, kernel_gaps, row, trace, team, stopped_at)
     if status[0] == lanes.VP_OK and asked.gradients:
         status[0] = fall(asked, at, to, row, trace, team, stopped_at)
         if status[0] != lanes.VP_OK:
@@ -39,7 +38,7 @@ cdef void run_trial(const Asked* asked, State* at, Results* to, double[:, :, :] 
 def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, double[:, ::1] x,
         double[::1] log_x, double[:, ::1] given, double[::1] log_given, dict arch,
         int64_t first_trial, int tangents, int cotangents, int threads, bint wide,
-        double[:, :, :, ::1] rows, int64_t[:, ::1] died, double[:, :, :] gaps,
+        double[:, :, :, :] rows, int64_t[:, ::1] died, double[:, :, :] gaps,
         double[:, :, :] kernel_gaps, double[:, :, ::1] gradient, double[:, :, ::1] sum_gradient,
         double[:, :, ::1] tangent, double[:, :, ::1] adjoint, double[::1] edges,
         int64_t[:, :, :, ::1] counts, int64_t[:, :, ::1] exponents, int64_t[:, :, :, ::1] outside,
@@ -48,9 +47,9 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
 
     ``which`` says which holder is the plan of a layer; ``x`` holds inputs or differences to their
     ``parent`` in units of e^``log_x``, padded with zeros; ``rows`` is (6, trials, inputs, depth),
-    the others (trials, number, depth). Each thread counts into its own ``counts`` (threads, 2,
-    depth, bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial
-    that fails leaves its status and layer.
+    a part of the trials of an array perhaps; the others (trials, number, depth). Each thread counts
+    into its own ``counts`` (threads, 2, depth, bins), between ``edges`` or, where there are none,
+    in bins of width 2^exponent. A trial that fails leaves its status and layer.
     """
     cdef Asked asked
     cdef Results to
@@ -77,7 +76,8 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     asked.step = arch["step"]
     asked.last_source = arch["last_source"]
     asked.norm, asked.post, asked.keep = arch["norm"], arch["post"], arch["keep"]
-    to.rows, to.died = &rows[0, 0, 0, 0], &died[0, 0]
+    to.rows, to.field = &rows[0, 0, 0, 0], rows.strides[0] // sizeof(double)
+    to.died = &died[0, 0]
     to.gradient = &gradient[0, 0, 0] if backward else NULL
     to.sum_gradient = &sum_gradient[0, 0, 0] if sum_gradient.shape[2] else NULL
     to.tangent = &tangent[0, 0, 0] if tangents else NULL
@@ -131,12 +131,9 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
             teams[thread].parts = room + thread * each + state_size + trace_size_all
         with nogil:
             for row in prange(trials, num_threads=workers, schedule="dynamic"):
-                run_trial(&asked, states + threadid(), &to, gaps, kernel_gaps, row, trials,
-                          first_trial,
-                          (room + threadid() * each + state_size if backward
-                           else NULL),
-                          teams + threadid(),
-                          &status[row], &stopped_at[row])
+                run_trial(&asked, states + threadid(), &to, gaps, kernel_gaps, row, first_trial,
+                          room + threadid() * each + state_size if backward else NULL,
+                          teams + threadid(), &status[row], &stopped_at[row])
     finally:
         free(room)
         free(states)

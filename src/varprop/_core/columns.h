@@ -47,11 +47,12 @@
 /* Units of some columns that stay in the first-level cache */
 #define VP_SPAN 256
 
-/* lanes of x_j . y_k, in lanes[k][j], += those of n more units, a multiple of VP_SUM_LANES. Where x
- * and y are the `same` columns, of the two equal products only that with j <= k. */
+/* lanes of x_j . y_k, in lanes[k][j], += those of n more units, a multiple of VP_SUM_LANES, or, where
+ * the sums `begin`, = them. Where x and y are the `same` columns, of the two equal products only that
+ * with j <= k. */
 VP_TILE vp_dots_tile(const double *x, int64_t stride, const int count, const double *y,
                      int64_t y_stride, const int many, const int same, int n,
-                     double (*restrict lanes)[4][VP_SUM_LANES])
+                     int begin, double (*restrict lanes)[4][VP_SUM_LANES])
 {
     int step = VP_PARTS; /* lanes that are summed on one way through the columns */
     while (step > 1 && step * count * many > VP_SUMS_AT_ONCE)
@@ -64,7 +65,9 @@ VP_TILE vp_dots_tile(const double *x, int64_t stride, const int count, const dou
             for (int j = 0; j < count; j++)
 #pragma GCC unroll 8
                 for (int part = 0; part < step; part++)
-                    sum[k][j][part] = vp_load(lanes[k][j] + (from + part) * VP_PER_REGISTER);
+                    sum[k][j][part] =
+                        begin ? (vp_doubles){0}
+                              : vp_load(lanes[k][j] + (from + part) * VP_PER_REGISTER);
         for (int i = from * VP_PER_REGISTER; i < n; i += VP_SUM_LANES) {
 #pragma GCC unroll 8
             for (int part = 0; part < step; part++) {
@@ -75,7 +78,7 @@ VP_TILE vp_dots_tile(const double *x, int64_t stride, const int count, const dou
                     a[j] = vp_load(x + j * stride + unit);
 #pragma GCC unroll 4
                 for (int k = 0; k < many; k++) {
-                    const vp_doubles b = vp_load(y + k * y_stride + unit);
+                    const vp_doubles b = same ? a[k] : vp_load(y + k * y_stride + unit);
 #pragma GCC unroll 4
                     for (int j = 0; j < (same ? k + 1 : count); j++)
                         sum[k][j][part] += a[j] * b;
@@ -101,13 +104,11 @@ VP_TILE vp_dots_of(const double *x, int64_t stride, int count, const double *y, 
         const int rows_left = many - first < 4 ? many - first : 4;
         for (int left = 0; left < count; left += 4) {
             const int width = count - left < 4 ? count - left : 4;
-            for (int k = 0; k < rows_left; k++)
-                memset(lanes[k], 0, width * sizeof lanes[k][0]);
             for (int i = 0; i < n; i += VP_SPAN) {
                 const int span = n - i < VP_SPAN ? n - i : VP_SPAN;
 #define VP_DOTS_TILE(columns, same)                                                                \
     vp_dots_tile(x + (left + j) * stride + i, stride, columns,                                     \
-                 y + (first + k) * y_stride + i, y_stride, rows, same, span, lanes + k)
+                 y + (first + k) * y_stride + i, y_stride, rows, same, span, i == 0, lanes + k)
 #define VP_DOTS(columns)                                                                           \
     do {                                                                                           \
         if (lower && k == 0 && left == count - many)                                               \
@@ -200,14 +201,46 @@ static void vp_add_columns_to(double *restrict y, int64_t y_stride, int many,
     VP_ABREASTS(many, VP_ADD_ROWS);
 }
 
-/* The same for one y */
-static void vp_add_columns(double *restrict y, const double *restrict x, int64_t stride, int count,
-                           const double *restrict factor, int n)
+VP_TILE vp_mix_tile(double *z, const double *a, double own, const double *x, int64_t stride,
+                    const int count, const double *factor, int n)
 {
-    vp_add_columns_to(y, 0, 1, x, stride, count, factor, n);
+    double f[4];
+    for (int j = 0; j < count; j++)
+        f[j] = factor[j];
+    for (int i = 0; i < n; i += VP_PER_REGISTER) {
+        vp_doubles sum = own * vp_load(a + i);
+#pragma GCC unroll 4
+        for (int j = 0; j < count; j++)
+            sum += f[j] * vp_load(x + j * stride + i);
+        memcpy(z + i, &sum, sizeof sum);
+    }
 }
 
-/* The same, and returns y . y; n is a multiple of VP_SUM_LANES and count at least 1 */
+/* z = own a + sum over j of factor[j] x_j, one column after the other; z may be a itself, and n is a
+ * multiple of VP_SUM_LANES */
+static void vp_mix(double *z, const double *a, double own, const double *x, int64_t stride,
+                   int count, const double *factor, int n)
+{
+    switch (count) {
+    case 0:
+        vp_mix_tile(z, a, own, x, stride, 0, factor, n);
+        break;
+    case 1:
+        vp_mix_tile(z, a, own, x, stride, 1, factor, n);
+        break;
+    case 2:
+        vp_mix_tile(z, a, own, x, stride, 2, factor, n);
+        break;
+    case 3:
+        vp_mix_tile(z, a, own, x, stride, 3, factor, n);
+        break;
+    default:
+        vp_mix_tile(z, a, own, x, stride, 4, factor, n);
+        vp_add_columns_to(z, 0, 1, x + 4 * stride, stride, count - 4, factor + 4, n);
+    }
+}
+
+/* One y, and returns y . y; n is a multiple of VP_SUM_LANES and count at least 1 */
 static double vp_add_and_square(double *restrict y, const double *restrict x, int64_t stride,
                                 int count, const double *restrict factor, int n)
 {
@@ -242,6 +275,12 @@ static double vp_multiply_and_square(double *restrict u, const double *restrict 
 /* x . y for any n, lane i mod VP_SUM_LANES as above */
 static double vp_short_dot(const double *restrict x, const double *restrict y, int n)
 {
+    if (n <= 4) { /* as it folds, without the zeros */
+        double few[4] = {0};
+        for (int i = 0; i < n; i++)
+            few[i] += x[i] * y[i];
+        return (few[0] + few[2]) + (few[1] + few[3]);
+    }
     double lanes[VP_SUM_LANES] = {0};
     int i = 0;
     for (; i + VP_SUM_LANES <= n; i += VP_SUM_LANES)
@@ -249,9 +288,7 @@ static double vp_short_dot(const double *restrict x, const double *restrict y, i
             lanes[lane] += x[i + lane] * y[i + lane];
     for (int lane = 0; i < n; i++, lane++)
         lanes[lane] += x[i] * y[i];
-    if (n > 2)
-        return vp_fold(lanes);
-    return lanes[0] + lanes[1]; /* as it folds, without the zeros */
+    return vp_fold(lanes);
 }
 
 static double vp_sum(const double *x, int n)

@@ -26,13 +26,12 @@ static void vp_products(const double *restrict w, int rows, const double *restri
     double lanes[VP_ROWS / 4][4][4][VP_SUM_LANES];
     for (int first = 0; first < columns; first += 4) {
         const int many = columns - first < 4 ? columns - first : 4;
-        memset(lanes, 0, sizeof lanes);
         for (int64_t i = 0; i < n; i += VP_SPAN) {
             const int span = n - i < VP_SPAN ? (int)(n - i) : VP_SPAN;
             for (int r = 0; r < rows; r += 4) { /* more rows than there are do no harm */
 #define VP_PRODUCTS(abreast)                                                                       \
     vp_dots_tile(w + i * VP_ROWS + r * VP_SPAN, VP_SPAN, 4, x + (first + k) * stride + i, stride,  \
-                 abreast, 0, span, lanes[r / 4] + k)
+                 abreast, 0, span, i == 0, lanes[r / 4] + k)
                 VP_ABREASTS(many, VP_PRODUCTS);
             }
         }

@@ -54,12 +54,10 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
             z = column(at.z, j) + start
             a = column(of.a, j) + start
             factor = at.direct[j] if of.asked.dense else at.weight[j * c + j]
-            for i in range(n):
-                z[i] = factor * a[i]
+            lanes.vp_mix(z, a, factor, of.a.at + start, of.a.stride, 0 if of.asked.dense else j,
+                         at.weight + j * c, padded_to_group(n))
             for i in range(n, padded_to_group(n)):
                 z[i] = 0.0
-            if j > 0 and not of.asked.dense:
-                lanes.vp_add_columns(z, of.a.at + start, of.a.stride, j, at.weight + j * c, n)
             if at.bias_share[j] != 0.0:
                 for i in range(n):
                     z[i] += at.bias_share[j] * at.bias[start + i]

@@ -121,8 +121,8 @@ cdef extern from "drawn.h" nogil:
                            int count, const double* factor, int n) noexcept
     double vp_add_and_square(double* y, const double* x, int64_t stride, int count,
                              const double* factor, int n) noexcept
-    void vp_add_columns(double* y, const double* x, int64_t stride, int count,
-                        const double* factor, int n) noexcept
+    void vp_mix(double* z, const double* a, double own, const double* x, int64_t stride,
+                int count, const double* factor, int n) noexcept
     double vp_multiply_and_square(double* u, const double* by, int n) noexcept
     double vp_sum(const double*, int n) noexcept
     double vp_short_dot(const double* x, const double* y, int n) noexcept

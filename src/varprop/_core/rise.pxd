@@ -18,13 +18,12 @@ cdef inline bint keeps_sample(const Asked* asked) noexcept nogil:
 
 
 cdef inline int write_layer(const Asked* asked, Py_ssize_t layer, State* at, Results* to,
-                            Py_ssize_t row, Py_ssize_t trials) noexcept nogil:
+                            Py_ssize_t row) noexcept nogil:
     """What is measured of each input."""
     cdef double units = <double> asked.widths[layer + 1], log_a, log_q, square, mean
     cdef double* sums
     cdef double* out
     cdef int64_t* died
-    cdef int64_t field = trials * asked.inputs * asked.depth
     cdef int j
     for j in range(asked.inputs):
         sums = at.sums + PER_INPUT * j
@@ -38,12 +37,12 @@ cdef inline int write_layer(const Asked* asked, Py_ssize_t layer, State* at, Res
         if not (log_q <= lanes.VP_LARGEST and log_a <= lanes.VP_LARGEST
                 and at.log_k[j] <= lanes.VP_LARGEST):
             return lanes.VP_OVERFLOW
-        out[LOG_Q * field] = log_q
-        out[LOG_A * field] = log_a
-        out[LOG_K * field] = at.log_k[j]
-        out[MEAN * field] = max(-1.0, min(1.0, mean))
-        out[SATURATED * field] = sums[3] / units
-        out[ZERO * field] = sums[4] / units
+        out[LOG_Q * to.field] = log_q
+        out[LOG_A * to.field] = log_a
+        out[LOG_K * to.field] = at.log_k[j]
+        out[MEAN * to.field] = max(-1.0, min(1.0, mean))
+        out[SATURATED * to.field] = sums[3] / units
+        out[ZERO * to.field] = sums[4] / units
         died = to.died + row * asked.inputs + j
         if (log_a == lanes.VP_NEVER and died[0] == 0 and layer >= asked.last_source
                 and (not asked.residual or log_q == lanes.VP_NEVER)):
@@ -52,8 +51,8 @@ cdef inline int write_layer(const Asked* asked, Py_ssize_t layer, State* at, Res
 
 
 cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
-                     double[:, :, :] kernel_gaps, Py_ssize_t row, Py_ssize_t trials, double* trace,
-                     Team* team, int64_t* stopped_at) noexcept nogil:
+                     double[:, :, :] kernel_gaps, Py_ssize_t row, double* trace, Team* team,
+                     int64_t* stopped_at) noexcept nogil:
     """The way up of one trial."""
     cdef int status, j, c = asked.columns
     cdef int64_t units
@@ -106,7 +105,7 @@ cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :]
                 activate(asked, layer, at, True, team)
                 if not truly_zero(&here, j, False, team.hands):
                     return LOST
-        status = write_layer(asked, layer, at, to, row, trials)
+        status = write_layer(asked, layer, at, to, row)
         if status:
             return status
         if trace != NULL:
