@@ -43,7 +43,7 @@ class Build:
 
     def make(self) -> subprocess.CompletedProcess[str]:
         """Compile what has changed, and install it."""
-        ninja = _run([_tool("ninja"), "-C", self.folder / "build"], check=False)
+        ninja = _run([_tool("ninja"), "-C", self.folder / "build"], check=False, env=_tools())
         if ninja.returncode == 0:
             _run([_tool("meson"), "install", "-C", self.folder / "build", "--no-rebuild",
                   "--destdir", self.folder], cwd=self.folder)  # fmt: skip
@@ -72,12 +72,11 @@ def build(
     """Copy the sources to `folder`, compile and install them there."""
     made = Build(folder.resolve())
     copy_sources(made.source)
-    env = os.environ | {"CFLAGS": " ".join(flags), "LDFLAGS": " ".join(flags)}
+    env = _tools() | {"CFLAGS": " ".join(flags), "LDFLAGS": " ".join(flags)}
     if compiler is not None:
         env["CC"] = compiler
     elif "CC" not in env and shutil.which("ccache"):
         env["CC"] = "ccache cc"
-    env["PATH"] = f"{Path(sys.executable).parent}:{Path(_tool('ninja')).parent}:{env['PATH']}"
     if not (made.folder / "build").exists():
         _run([_tool("meson"), "setup", made.folder / "build", made.source, "--prefix=/",
               "-Dpython.purelibdir=/site", "-Dpython.platlibdir=/site", "-Dbuildtype=release",
@@ -132,6 +131,11 @@ def _tool(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is not there: pip install '.[verify]'")
     return found
+
+
+def _tools() -> dict[str, str]:
+    """The surroundings, where Cython and ninja are found by their names."""
+    return os.environ | {"PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"}
 
 
 def _run(command: Sequence[object], check: bool = True, **more: object):  # type: ignore[no-untyped-def]

@@ -3,8 +3,9 @@
 ``python -m verify.table --trials 100000``. Activation x law x bias: one-step residuals of every
 engine that draws the law, by ``compare()`` for normal weights, and else the mean of a given K
 against the theory's exact E phi^2 (which holds for any law in the first layer of a wide input).
-Architectures: engines against each other by a two-sample test of ln q, ln a and ln g of the last
-layer. Each p-value has an equal share of a false-alarm budget of 1e-3.
+Architectures: engines against each other by a two-sample test of ln q and ln a of the last layer,
+ln g of the first, and what there is of pairs and tangents. Each p-value has an equal share of a
+false-alarm budget of 1e-3.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "tangents": {"tangents": 2},
 }  # fmt: skip
 _DEPTH, _WIDTH = 3, 12
+# where each has come through all layers; a gradient begins at the last one, of length 1
+_FAR = {"log_preactivation": -1, "log_activation": -1, "log_gradient": 0, "log_gap": -1,
+        "log_tangent": -1, "log_adjoint": 0}  # fmt: skip
 
 
 def acts() -> list[str]:
@@ -71,11 +75,10 @@ def same_p(
             trials=size, seed=seed + number, **architecture,
         )  # fmt: skip
         samples[engine] = {
-            name: np.asarray(getattr(p.rows, name)).reshape(size, -1)[:, -1]
-            for name in ("log_preactivation", "log_activation", "log_gradient", "log_gap",
-                         "log_tangent", "log_adjoint")
+            name: np.asarray(getattr(p.rows, name)).reshape(size, -1)[:, layer]
+            for name, layer in _FAR.items()
             if name in p.rows.names
-        }  # fmt: skip
+        }
     for engine in others:
         for name, values in samples[first].items():
             found[f"{first} and {engine}: {name}"] = float(
