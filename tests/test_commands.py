@@ -57,6 +57,14 @@ def test_help_has_examples_and_fits(name: str, capsys: Capture) -> None:
     assert f"  {name} " in printed(capsys, "--help")
 
 
+@pytest.mark.parametrize("arguments", [["gain", "relu"], ["activations"], ["simulate"]])
+def test_one_form_at_a_time(arguments: list[str], capsys: Capture) -> None:
+    assert main([*arguments, "--json", "--csv"]) != 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "--json and --csv are two forms of the output: give one" in printed.err
+
+
 def test_records_become_columns(capsys: Capture) -> None:
     put("csv", str, dict, lambda: [{"a": 1, "b": {"c": [2.5, None]}}, {"a": "x,y", "d": True}])
     assert capsys.readouterr().out == 'a,b.c.0,b.c.1,d\n1,2.5,,\n"x,y",,,True\n'
@@ -296,6 +304,19 @@ def test_the_outlook_is_that_of_theory() -> None:
     assert variance is not None
     np.testing.assert_allclose(steady.variance[[0, -1]], variance, rtol=1e-6)
     assert abs(steady.log_gradient[0]) < 0.01
+    # without a K* > 0 to keep, another: skip connections, scaled
+    lost = recipe("softplus")
+    assert lost.kept is None
+    assert lost.with_skips is not None
+    added = theory.predict(
+        varprop.Network(
+            100, act="softplus", sigma_w=lost.sigma_w, residual=varprop.Residual("1/sqrt(depth)")
+        )
+    )
+    assert lost.with_skips == (added.log_variance[-1], added.log_gradient[0])
+    assert "Skip connections help" in lost.outlook
+    assert "changes by a factor 1.40" in lost.outlook
+    assert recipe("relu").with_skips is None
     assert recipe("sign").log_gradient is None
     assert "no gradient comes back" in recipe("sign").outlook
     square = recipe("x**2")

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -17,11 +18,18 @@ FIGURE = click.Path(dir_okay=False)
 
 def form_options(command: Command) -> Command:
     """Add --json and --csv: the parameter `form` is "json", "csv" or None."""
+
+    @wraps(command)
+    def with_form(*arguments: Any, json: bool, csv: bool, **options: Any) -> Any:
+        if json and csv:
+            raise click.UsageError("--json and --csv are two forms of the output: give one")
+        return command(*arguments, form="json" if json else "csv" if csv else None, **options)
+
     for form, what in (("csv", "CSV, a heading first"), ("json", "JSON")):
-        command = click.option(
-            f"--{form}", "form", flag_value=form, help=f"Print {what}, in place of the text."
-        )(command)
-    return command
+        click.option(f"--{form}", is_flag=True, help=f"Print {what}, in place of the text.")(
+            with_form
+        )
+    return cast(Command, with_form)
 
 
 def put(

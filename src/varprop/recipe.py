@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .activation import Activation
+from .architecture import Residual
 from .network import Network
 from .text import WIDTH, format_log, wrapped
 
@@ -43,6 +45,9 @@ class Recipe:
     log_gradient : float or None
         ln of the mean square of a gradient in layer 1, being 1 in the last; None for an
         activation that jumps.
+    with_skips : tuple of float or None
+        ln K of the last layer and ln of the gradient of the same layers as residual branches,
+        scaled by 1/sqrt(depth); None where the depth is fine without or there is no gradient.
 
     Examples
     --------
@@ -61,6 +66,7 @@ class Recipe:
     depth: int
     log_variance: tuple[float, float]
     log_gradient: float | None
+    with_skips: tuple[float, float] | None
 
     @property
     def lines(self) -> dict[str, tuple[str, str]]:
@@ -86,10 +92,7 @@ class Recipe:
     @property
     def fine(self) -> bool:
         """Whether rms signal and gradient change by less than a factor of 100 through the depth."""
-        changes = [self.log_variance[1] - self.log_variance[0]]
-        if self.log_gradient is None:
-            return False
-        return all(abs(change) < _FINE for change in [*changes, self.log_gradient])
+        return _fine(self.log_variance, self.log_gradient)
 
     @property
     def outlook(self) -> str:
@@ -101,7 +104,7 @@ class Recipe:
             return f"{text}but no gradient comes back through a jump."
         text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
         text += "on its way back. (Fine: neither changes by 10^4, that is 100 in root mean square.)"
-        return text if self.fine or self.kept is None else f"{text} {self._remedy}"
+        return text if self.fine else " ".join([text, *self._remedies()])
 
     @property
     def kept(self) -> float | None:
@@ -111,13 +114,21 @@ class Recipe:
             return None
         return float((variance - self.sigma_b**2) / self.sigma_w**2)
 
-    @property
-    def _remedy(self) -> str:
-        return (
-            f"With inputs of mean square {self.kept:.4g}, not 1, K is "
-            f"{self.gain.critical.variance:.4g} in every layer, and squared gradients keep "
-            "their size."
-        )
+    def _remedies(self) -> Iterator[str]:
+        if self.kept is not None:
+            yield (
+                f"With inputs of mean square {self.kept:.4g}, not 1, K is "
+                f"{self.gain.critical.variance:.4g} in every layer, and squared gradients keep "
+                "their size."
+            )
+        elif self.with_skips is not None:
+            last, gradient = self.with_skips
+            if _fine((self.log_variance[0], last), gradient):
+                yield (
+                    "Skip connections help: with layers 2 and on added to what came before, "
+                    f"z + (W phi(z) + b)/sqrt({self.depth}), K goes to {format_log(last)} and a "
+                    f"squared gradient changes by a factor {format_log(gradient)}."
+                )
 
     def __str__(self) -> str:
         numbers = f"gain sigma_w = {self.sigma_w:.10g}, biases sigma_b = {self.sigma_b:.10g}"
@@ -190,14 +201,25 @@ def recipe(act: Any, depth: int = 100) -> Recipe:
     else:
         sigma_w, sigma_b = point.sigma_w, point.sigma_b
         because = f"the critical point ({point.kind}). {point.because}"
-    network = Network(depth, act=found.act, sigma_w=sigma_w, sigma_b=sigma_b)
-    ahead = theory.predict(network)
+    scheme: dict[str, Any] = {"act": found.act, "sigma_w": sigma_w, "sigma_b": sigma_b}
+    ahead = theory.predict(Network(depth, **scheme))
     variance = float(ahead.log_variance[0]), float(ahead.log_variance[-1])
     try:
         gradient: float | None = float(ahead.log_gradient[0])
     except ValueError:  # the activation jumps
         gradient = None
-    return Recipe(found.act, sigma_w, sigma_b, because, found, depth, variance, gradient)
+    skips = None
+    if gradient is not None and not _fine(variance, gradient):
+        added = theory.predict(Network(depth, **scheme, residual=Residual("1/sqrt(depth)")))
+        skips = float(added.log_variance[-1]), float(added.log_gradient[0])
+    return Recipe(found.act, sigma_w, sigma_b, because, found, depth, variance, gradient, skips)
+
+
+def _fine(log_variance: tuple[float, float], log_gradient: float | None) -> bool:
+    if log_gradient is None:
+        return False
+    change = log_variance[1] - log_variance[0]
+    return abs(change) < _FINE and abs(log_gradient) < _FINE
 
 
 def _glossary(text: str) -> str:
