@@ -6,9 +6,10 @@ Your own PyTorch model
 and says where something first gets lost. Here a stack of sigmoids:
 """
 
+import matplotlib.pyplot as plt
 import torch
 
-from varprop.torch import init_, trace
+from varprop.torch import Trace, init_, trace
 
 
 def stack(activation: type[torch.nn.Module]) -> torch.nn.Sequential:
@@ -18,7 +19,8 @@ def stack(activation: type[torch.nn.Module]) -> torch.nn.Sequential:
 
 torch.manual_seed(0)
 x = torch.randn(32, 128)
-print(trace(stack(torch.nn.Sigmoid), x, draws=20))
+as_drawn = trace(stack(torch.nn.Sigmoid), x, draws=20)
+print(as_drawn)
 
 # %%
 # `varprop.torch.init_` sets every layer by the critical point of the activation that follows it.
@@ -30,4 +32,20 @@ print(init_(model))
 # %%
 # With ``draws=0`` a model is taken as it stands:
 
-print(trace(model, x, draws=0))
+as_set = trace(model, x, draws=0)
+print(as_set)
+
+# %%
+# A gradient on its way back through both, from right to left:
+
+
+def gradients(report: Trace) -> tuple[list[str], list[float]]:
+    linear = [module for module in report.modules if module.kind == "Linear"]
+    return [module.name for module in linear], [module.gradient.mean for module in linear]
+
+
+ax = plt.figure(layout="constrained").subplots()
+points = ax.semilogy(*gradients(as_drawn), "o-", label="sigmoid, as PyTorch draws it")
+points += ax.semilogy(*gradients(as_set), "s--", label="tanh, after init_")
+labels = ax.set(xlabel="Linear module, by its name", ylabel="mean square of the gradient")
+legend = ax.legend()
