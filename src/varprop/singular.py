@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from .engines import Run
 from .graded import GradedProduct
 from .jacobian_spectrum import JacobianSpectrum
 from .network import Network
+from .one_blas_thread import one_blas_thread
 from .propagation import input_label
 from .reference import Source, forward
 from .resources import require_memory
@@ -22,6 +24,8 @@ from .scaled import Scaled
 from .simulate import prepare
 from .sources import DenseSource
 from .statistic import FloatArray
+
+_SMALL = 1000  # widest layer for which one thread of BLAS is the fastest
 
 
 def spectrum(
@@ -77,7 +81,8 @@ def spectrum(
     condition of one layer's factor, whatever the product's own. What a single layer shrinks
     below 1e-14 of what it does to other directions (a tanh at z = 16) counts as 0. A network
     costs about 6 n³ operations a layer, and 9 n³ where a layer is nearly singular; they are
-    LAPACK's, so that the last bits depend on its build and threads, as those of no other engine do.
+    LAPACK's, so that the last bits depend on its build, and beyond a width of 1000 on its threads,
+    as those of no other engine do.
 
     Examples
     --------
@@ -159,8 +164,9 @@ def measure(
     )
     found = np.full((run.trials, len(depths), most), np.nan)
     for row in range(run.trials):
-        drawn = source(run, run.first_trial + row)
-        for at, logs in enumerate(_of_trial(run, drawn, depths)):
+        with one_blas_thread() if widest <= _SMALL else nullcontext():
+            each = _of_trial(run, source(run, run.first_trial + row), depths)
+        for at, logs in enumerate(each):
             found[row, at, : len(logs)] = logs
         if progress is not None:
             progress((row + 1) / run.trials)

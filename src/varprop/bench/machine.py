@@ -45,14 +45,10 @@ def cpu() -> str:
 
 
 def blas() -> str:
-    """NumPy's BLAS with the kernels it chose, if threadpoolctl is there to ask it."""
+    """NumPy's BLAS with the kernels it chose."""
     import numpy as np
+    from threadpoolctl import threadpool_info
 
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        return f"{built['name']} {built['version']}"
     np.ones((2, 2)) @ np.ones((2, 2))
     pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
     return "; ".join(

@@ -1,0 +1,38 @@
+"""NumPy's and SciPy's linear algebra on one thread for a while.
+
+Each of them brings an OpenBLAS whose threads spin while they wait, and so take the cores from the
+other's: calls in turns are several times slower than on one thread, unless matrices are large. The
+last bits depend on the number of threads, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+
+from threadpoolctl import ThreadpoolController
+
+_alone = Lock()
+_libraries = cache(ThreadpoolController)  # to look for them takes longer than a small spectrum
+
+
+def _renew() -> None:
+    """A child whose parent held the lock while it forked would wait for ever."""
+    global _alone
+    _alone = Lock()
+
+
+os.register_at_fork(after_in_child=_renew)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """One thread inside, as many as before afterwards; one caller at a time.
+
+    The number is the process's: who left first would give the others their threads back.
+    """
+    with _alone, _libraries().limit(limits=1, user_api="blas"):
+        yield
