@@ -41,11 +41,12 @@ print(as_set)
 
 def gradients(report: Trace) -> tuple[list[str], list[float]]:
     linear = [module for module in report.modules if module.kind == "Linear"]
-    return [module.name for module in linear], [module.gradient.mean for module in linear]
+    names = [f"{module.kind} {module.name}" for module in linear]
+    return names, [module.gradient.mean for module in linear]
 
 
 ax = plt.figure(layout="constrained").subplots()
 points = ax.semilogy(*gradients(as_drawn), "o-", label="sigmoid, as PyTorch draws it")
 points += ax.semilogy(*gradients(as_set), "s--", label="tanh, after init_")
-labels = ax.set(xlabel="Linear module, by its name", ylabel="mean square of the gradient")
+labels = ax.set(xlabel="module", ylabel="mean square of the gradient")
 legend = ax.legend()
