@@ -257,6 +257,19 @@ def test_overflow_on_the_way_does_not_spoil_a_finite_value(text, x, value):
         assert parse(text).numpy([x, 1.0])[0] == pytest.approx(value, rel=1e-15, abs=1e-150)
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "slope"),
+    [
+        ("sqrt(x*x)", 0.0, 1.0), ("sqrt(-x*-x)", -0.0, 1.0), ("sqrt(x**4)", 0.0, 0.0),
+        ("3*sqrt((x-1)**2)", 1.0, 3.0), ("sqrt((x-1)**4)", 1.0, 0.0),
+    ],
+)  # fmt: skip
+def test_a_derivative_that_is_0_over_0_is_that_beside_it(text: str, x: float, slope: float) -> None:
+    found = parse(text).derivative_numpy(np.array([x, 2.5]))
+    assert found[0] == pytest.approx(slope, abs=1e-8)
+    assert np.isfinite(found[1])
+
+
 def test_derivative_survives_overflow_on_the_way():
     assert parse("x*exp(x)/(1 + exp(x))").derivative_numpy(800.0) == 1.0
     assert parse("x*exp(-x**2)").derivative_numpy(1e200) == 0.0

@@ -245,3 +245,10 @@ def test_bad_types(spec):
 def test_is_frozen():
     with pytest.raises(AttributeError):
         Scheme.named("he").scale = 3.0
+
+
+def test_a_long_scheme_is_not_quoted_in_full() -> None:
+    for text in (f"sparse({chr(3) * 900})", "x" * 3000, f"uniform(0.1, {'9' * 3000}x)"):
+        with pytest.raises(ValueError, match="scheme") as refused:
+            Scheme.parse(text, Activation.named("tanh"))
+        assert len(str(refused.value)) < 900

@@ -225,6 +225,16 @@ def test_an_archive_whose_members_begin_nowhere(saved: Path) -> None:
         load(saved)
 
 
+def test_a_header_of_another_name_is_not_quoted_in_full(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    assert content[:2] == b"PK"
+    content[26:28] = (1500).to_bytes(2, "little")  # the length of the first member's name
+    saved.write_bytes(reseal(bytes(content)))
+    with pytest.raises(ValueError, match="is no saved varprop result: File name in") as refused:
+        load(saved)
+    assert len(str(refused.value)) < 300 + len(str(saved))
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "plain.npz", zero=np.zeros(3))
     (tmp_path / "text").write_text("hello")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import sympy
 
 _NO_PARAMETERS: Mapping[str, float] = {}
+_ABOVE = (1e-150, 1e-75, 1e-30, 1e-15, 1e-9)  # the first of which a square, a fourth power .. sees
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,17 @@ class Formula:
     def derivative_numpy(self, x: npt.ArrayLike) -> Array:
         """The derivative at each element of `x`; at a kink, that of one of its sides.
 
-        The jumps of ``sign`` and ``heaviside`` count as slope 0. Shapes as in `numpy`.
+        The jumps of ``sign`` and ``heaviside`` count as slope 0. Shapes as in `numpy`. Where it is
+        0/0 at a number (``sqrt(x*x)`` at 0) it is that of the numbers above.
         """
-        return _evaluate.on_array(self._slope, np.asarray(x, dtype=np.float64))
+        x = np.asarray(x, dtype=np.float64)
+        slope = _evaluate.on_array(self._slope, x)
+        if not np.isnan(slope).any():
+            return slope
+        for step in _ABOVE:
+            lost = np.isnan(slope) & np.isfinite(self.numpy(x))
+            slope = np.where(lost, _evaluate.on_array(self._slope, x + step), slope)
+        return slope
 
     @functools.cached_property
     def _bend(self) -> _expression.Node:

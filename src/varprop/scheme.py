@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from varprop._parser import shown
 from varprop._scheme_table import NAMES, ROWS, SchemeRow
 from varprop.activation import Activation
 
@@ -254,16 +255,16 @@ def _from_match(text: str, match: re.Match[str]) -> Scheme:
     if law in _SHAPED:
         if len(numbers) != 1:
             what = "df, as in student_t(5)" if law == "student_t" else "p, as in sparse(0.1)"
-            raise ValueError(f"scheme {text!r}: {law} needs its {what}")
+            raise ValueError(f"scheme {shown(text)}: {law} needs its {what}")
         shape = numbers.pop()
     elif match["inside"] == "":
-        raise ValueError(f"scheme {text!r}: give a number, as in {law}(0.5), or write {law}")
+        raise ValueError(f"scheme {shown(text)}: give a number, as in {law}(0.5), or write {law}")
     bias = {}
     if match["bias"]:
         bias = {"bias_scale": float(match["bias"]), "bias_distribution": match["bias_law"]}
     if match["scale"]:
         if numbers:
-            raise ValueError(f"scheme {text!r} gives both the width of the law and a variance")
+            raise ValueError(f"scheme {shown(text)} gives both the width of the law and a variance")
         mode = match["mode"] or ("fan_in" if law == "orthogonal" else "fixed")
         return Scheme(text, law, float(match["scale"]), mode, shape, **bias)  # type: ignore[arg-type]
     if not numbers:
@@ -272,7 +273,7 @@ def _from_match(text: str, match: re.Match[str]) -> Scheme:
         return Scheme(text, law, _half_width(text, numbers) ** 2 / 3, "fixed")
     if len(numbers) != 1 or not numbers[0] > 0:
         meaning = "a gain" if law == "orthogonal" else "a standard deviation"
-        raise ValueError(f"scheme {text!r}: {law} takes {meaning} > 0, as in {law}(0.01)")
+        raise ValueError(f"scheme {shown(text)}: {law} takes {meaning} > 0, as in {law}(0.01)")
     std = _within("the number", numbers[0], 1e-145, 1e145)
     return Scheme(text, law, std**2, "fan_in" if law == "orthogonal" else "fixed")
 
@@ -280,7 +281,8 @@ def _from_match(text: str, match: re.Match[str]) -> Scheme:
 def _half_width(text: str, numbers: list[float]) -> float:
     if len(numbers) != 2 or numbers[0] != -numbers[1] or not numbers[1] > 0:
         raise ValueError(
-            f"scheme {text!r}: a uniform law must be symmetric around 0, as in uniform(-0.1, 0.1)"
+            f"scheme {shown(text)}: a uniform law must be symmetric around 0, as in "
+            "uniform(-0.1, 0.1)"
         )
     return _within("the half width", numbers[1], 1e-144, 1e145)
 
@@ -326,7 +328,7 @@ def _within(what: str, value: Any, smallest: float, largest: float) -> float:
 
 def _number(text: str, part: str) -> float:
     if not re.fullmatch(_NUMBER, part.strip(), re.ASCII):
-        raise ValueError(f"scheme {text!r}: {part!r} is not a number")
+        raise ValueError(f"scheme {shown(text)}: {shown(part)} is not a number")
     return float(part)
 
 
@@ -339,7 +341,7 @@ def _nearest(name: object) -> str:
 
 def _unknown(text: str) -> str:
     return (
-        f"unknown scheme {text[:60]!r}{_nearest(re.split(r'[(,]', text)[0])}; known: "
+        f"unknown scheme {shown(text)}{_nearest(re.split(r'[(,]', text)[0])}; known: "
         f"{', '.join(NAMES)}; a fixed law such as normal(0.01) or uniform(-1, 1); a law with its "
         f"variance such as 'rademacher, 2/fan_in', of {', '.join(DISTRIBUTIONS)}"
     )

@@ -135,7 +135,8 @@ def load(path: str | os.PathLike[str]) -> Propagation:
             # all bytes could be read a moment ago; an offset before the first one is no place
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            raise ValueError(f"{name} is no saved varprop result: {error}") from error
+            reason = str(error)[:200]  # which may quote the file
+            raise ValueError(f"{name} is no saved varprop result: {reason}") from error
 
 
 def _arrays(propagation: Propagation) -> dict[str, npt.NDArray[Any]]:

@@ -13,6 +13,8 @@ _LAWS = "laws:each_step_follows_its_law or preactivations_with_biases"
 _BACK = "backward:joint_law or chi_square"
 _DRAWN = "architectures_drawn:drawn_networks_do"
 _BATCH = "batch_agrees:drawn_matrices"
+_SIGNS = "batch_agrees:law_is and signs"
+_AFTER = "batch_agrees:law_is and after"
 
 MUTANTS = [
     # one input, up
@@ -71,28 +73,29 @@ MUTANTS = [
     _in("activate.pxd",
         "lanes.vp_stream_start(hand.masks + input, of.plan.seed, of.at.trial, of.layer + 1,",
         "lanes.vp_stream_start(hand.masks + input, of.plan.seed, of.at.trial, 1,",
-        _DRAWN),
-    _in("activate.pxd", "one.d[i] *= hand.mask[i]", "one.d[i] *= 1.0", _DRAWN),
-    _in("activate.pxd", "- value_mean[j] * value_mean[j])", "- 0.0 * value_mean[j])", _DRAWN),
+        "batch_agrees:law_is and dropout and skips"),
+    _in("activate.pxd", "one.d[i] *= hand.mask[i]", "one.d[i] *= 1.0", "batch_agrees:law_is and beside"),
+    _in("activate.pxd", "- value_mean[j] * value_mean[j])", "- 0.0 * value_mean[j])", _AFTER),
     _in("activate.pxd", "at.turn[j] = (2.0 * along + at.ratio[j] * across) / (spread + other)",
         "at.turn[j] = 0.0", _BATCH),
     _in("compose.pxd", "log_skip = at.log_z[j] + lanes.vp_log(lanes.vp_abs(asked.skip))",
-        "log_skip = at.log_z[j]", _DRAWN),
-    _in("compose.pxd", "log_bias += lanes.vp_log(lanes.vp_abs(asked.branch))", "pass", _DRAWN),
+        "log_skip = at.log_z[j]", _SIGNS),
+    _in("compose.pxd", "log_bias += lanes.vp_log(lanes.vp_abs(asked.branch))", "pass", _AFTER),
     _in("form.pxd", "z[i] += at.skip_share[j] * column(at.before, j)[start + i]",
-        "z[i] += 0.98 * at.skip_share[j] * column(at.before, j)[start + i]", _DRAWN),
+        "z[i] += 0.98 * at.skip_share[j] * column(at.before, j)[start + i]", "compare_beyond:skip"),
     _in("form.pxd", "n = max(n, asked.widths[layer])", "pass", "batch_agrees:drawn_matrices"),
     _in("descend.pxd", "of.second = -along / <double> n", "of.second = 0.0",
-        "architectures_drawn:gradients_are_gradients"),
+        _AFTER),
     _in("descend.pxd", "of.second *= -1.0 if asked.skip < 0.0 else 1.0", "of.second *= 1.0",
         _BATCH),
     _in("descend.pxd", "at.share[j * c + i] += at.inverse[i] * at.cross[j * c + i]",
         "at.share[j * c + i] -= at.inverse[i] * at.cross[j * c + i]", _BATCH),
     _in("columns.pxd", "block | <int64_t> (of.first + j) << COLUMN)", "block)", _BATCH),
     _in("columns.pxd", "            if shrank(before, after, many):", "            if False:",
-        "batch:linear_network or multiples or volume"),
+        "batch:golden"),
     _in("fall.pxd", "to.gradient[(row * each + j) * asked.depth + layer] = 2.0 * at.log_d[j]",
-        "to.gradient[(row * each + j) * asked.depth + layer] = 1.98 * at.log_d[j]", _DRAWN),
+        "to.gradient[(row * each + j) * asked.depth + layer] = 1.98 * at.log_d[j]",
+        "growth:gradients_and_tangents"),
     _in("transcript.pyx", "lanes.vp_stream_start(&stream, seed, draw, 0, VP_MATRIX, block)",
         "lanes.vp_stream_start(&stream, seed, 0, 0, VP_MATRIX, block)",
         "random_matrix:draws_are_apart or joint_law"),
