@@ -366,3 +366,14 @@ def test_an_input_of_zeros_with_biases(engine):
 def test_the_reference_counts_its_matrix():
     with pytest.raises(MemoryError, match="reference engine"):
         varprop.simulate(depth=1, width=10**6, trials=1, engine="reference")
+
+
+def test_widths_say_how_deep() -> None:
+    p = varprop.simulate(widths=[10, 20, 5], trials=2)
+    assert (p.network.depth, p.network.widths) == (2, (10, 20, 5))
+    with pytest.raises(ValueError, match="widths"):
+        varprop.simulate(widths=[10])
+    with pytest.raises(ValueError, match="widths.* 0"):
+        varprop.simulate(widths=[10, 0, 3])
+    with pytest.raises((TypeError, ValueError), match="widths"):
+        varprop.simulate(widths="10,20")

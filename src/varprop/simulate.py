@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -68,7 +68,7 @@ def simulate(
     width : int, default 1000
         Units in every layer (and in the input, unless `x` is given).
     widths : sequence of int, optional
-        n_0 to n_L, in place of `width`.
+        n_0 to n_L, in place of `width`; `depth` then need not be given.
     act : str, Activation or (f, derivative), or a list of them, default "relu"
         The activation: a name, "leaky_relu(0.2)", a formula in x, or two callables. A list has
         one for each layer.
@@ -322,7 +322,12 @@ def _network(network: Network | None, parts: dict[str, Any], x: FloatArray | Non
             raise ValueError(f"give a network or its parts, not both: {', '.join(given)}")
         return network
     if "depth" not in given:
-        raise ValueError("depth is missing: how many layers? As in simulate(depth=200)")
+        if "widths" not in given or not isinstance(given["widths"], Sized):
+            raise ValueError(
+                "depth is missing: how many layers? As in simulate(depth=200), or "
+                "simulate(widths=(100, 50, 10)) for two"
+            )
+        given["depth"] = max(1, len(given["widths"]) - 1)  # too few are found below
     if x is not None and "widths" not in given:
         # checked by a throw-away network first: its messages are about what was given
         layers = Network(**given)
