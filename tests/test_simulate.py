@@ -373,7 +373,7 @@ def test_widths_say_how_deep() -> None:
     assert (p.network.depth, p.network.widths) == (2, (10, 20, 5))
     with pytest.raises(ValueError, match="widths"):
         varprop.simulate(widths=[10])
-    with pytest.raises(ValueError, match="widths.* 0"):
+    with pytest.raises(ValueError, match=r"widths.* 0"):
         varprop.simulate(widths=[10, 0, 3])
     with pytest.raises((TypeError, ValueError), match="widths"):
         varprop.simulate(widths="10,20")
