@@ -185,6 +185,21 @@ def test_init_of_a_gpt(x):
     assert not model.layers[0].attention.out_proj.bias.any()
 
 
+def test_init_names_the_dropout_it_does_nothing_about():
+    model = nn.Sequential(
+        nn.Linear(9, 9),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(9, 9),
+        nn.AlphaDropout(),
+        nn.Dropout(0),
+    )
+    report = init_(model)
+    assert report.dropout == ("2",)
+    assert "nothing is done about dropout (2)" in str(report)
+    assert "dropout" not in str(init_(nn.Sequential(nn.Linear(9, 9), nn.ReLU())))
+
+
 def test_init_says_what_it_needs():
     with pytest.raises(ValueError, match="give an example input"):
         init_(encoder())

@@ -21,6 +21,8 @@ from .rows import counted
 from .text import shortened, text_table, wrapped
 
 __all__ = ["InitReport", "LayerInit", "init_"]
+# AlphaDropout is made to keep mean and variance
+_DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class InitReport:
         How many residual branches share the variance.
     left : tuple of str
         Modules with parameters that stay as they were.
+    dropout : tuple of str
+        Modules that drop units. Nothing is done about them: it is in evaluation mode that layers
+        are critical. In training mode each multiplies the mean square by 1/(1 - p), and `trace`
+        tells what becomes of it.
 
     Examples
     --------
@@ -84,6 +90,7 @@ class InitReport:
     layers: tuple[LayerInit, ...]
     residual_adds: int
     left: tuple[str, ...]
+    dropout: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<InitReport: {self.model}, {counted(len(self.layers), 'layer')} set>"
@@ -102,12 +109,14 @@ class InitReport:
         ]
         heads = ["layer", "before", "sigma_w", "sigma_b", "std", "because"]
         table = text_table(heads, body, left=6)
-        left = (
-            f"\n\n{wrapped('left as they were: ' + ', '.join(self.left), '  ')}"
-            if self.left
-            else ""
-        )
-        return f"{self.model}: {counted(len(self.layers), 'layer')} set\n\n{table}{left}"
+        notes = [f"left as they were: {', '.join(self.left)}"] if self.left else []
+        if self.dropout:
+            notes.append(
+                f"nothing is done about dropout ({', '.join(self.dropout)}): in training mode each "
+                "multiplies the mean square by 1/(1 - p); trace(model, x) shows what becomes of it"
+            )
+        head = f"{self.model}: {counted(len(self.layers), 'layer')} set"
+        return "\n\n".join([head, table, *(wrapped(note, "  ") for note in notes)])
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
@@ -121,8 +130,9 @@ def init_(model: nn.Module, x: Any = None) -> InitReport:
     point (`varprop.theory.critical`) of the activation that follows; where it has none, sigma_w
     keeps a variance of 1 (`varprop.theory.gain`). A layer that no activation follows keeps the
     variance: sigma_w = 1. The last layer of each of N residual branches has sigma_w = 1/sqrt(N), so
-    that all of them together make the variance grow by at most a factor e. Random numbers come
-    from torch's own generator: ``torch.manual_seed`` fixes them.
+    that all of them together make the variance grow by at most a factor e. Nothing is done about
+    dropout, which the report names. Random numbers come from torch's own generator:
+    ``torch.manual_seed`` fixes them.
 
     Parameters
     ----------
@@ -187,7 +197,10 @@ def init_(model: nn.Module, x: Any = None) -> InitReport:
         if any(id(p) not in touched for p in module.parameters(recurse=False))
     ]
     layers = tuple(layer for layer, _, _ in plan)
-    return InitReport(type(model).__name__, layers, branches, tuple(n or "(model)" for n in left))
+    dropout = [name for name, m in model.named_modules() if isinstance(m, _DROPOUT) and m.p > 0]
+    return InitReport(
+        type(model).__name__, layers, branches, tuple(n or "(model)" for n in left), tuple(dropout)
+    )
 
 
 def _graph(model: nn.Module, x: Any) -> tuple[Sequence[Node], dict[int, str]]:
