@@ -210,12 +210,13 @@ def in_options(message: str, command: click.Command | None) -> str:
     '--sigma-w must be > 0, not -1'
     >>> in_options("act='relu' and sigma_w=2 do not agree", command)
     '--act relu and --sigma-w 2 do not agree'
+    >>> command = click.Command("c", params=[click.Option(["--backward/--no-backward"])])
+    >>> in_options("it has no slope; use backward=False", command)
+    'it has no slope; use --no-backward'
     """
-    options = {
-        parameter.name: max(parameter.opts, key=len)
-        for parameter in (command.params if command else ())
-        if isinstance(parameter, click.Option)
-    }
+    given = [one for one in (command.params if command else ()) if isinstance(one, click.Option)]
+    options = {one.name: max(one.opts, key=len) for one in given}
+    off = {one.name: one.secondary_opts[0] for one in given if one.secondary_opts}
     options |= {name: options[of] for name, of in _ALIASES.items() if of in options}
     if "bins" in options:
         options["histogram"] = options["bins"]
@@ -223,6 +224,11 @@ def in_options(message: str, command: click.Command | None) -> str:
     if not names:
         return message
     before = r"(?<![\w'\"=./-])"
+    message = re.sub(
+        rf"{before}({'|'.join(off) or '(?!)'})=(True|False)\b",
+        lambda m: options[m[1]] if m[2] == "True" else off[m[1]],
+        message,
+    )
     message = re.sub(
         rf"{before}({names})=('?)([^\s',:]+)\2", lambda m: f"{options[m[1]]} {m[3]}", message
     )
