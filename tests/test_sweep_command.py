@@ -73,6 +73,16 @@ def test_wrong_usage(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_no_store_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    for more in (["--depth", "3"], ["--resume"]):
+        assert main(["sweep", "--store", str(tmp_path), *more]) == 1
+        assert "holds no sweep: give the store of one, or a new path" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_what_only_python_knows_is_not_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,8 +64,8 @@ def _callback(act: Activation) -> Callable[[FloatArray, FloatArray, FloatArray],
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
             raise OverflowError(
-                f"activation {str(act)!r} gave φ({z[at]!r}) = {h[at]!r} with slope {d[at]!r}; "
-                "φ must be finite wherever the signal goes"
+                f"activation {str(act)!r} gave φ({float(z[at])!r}) = {float(h[at])!r} with slope "
+                f"{float(d[at])!r}; φ must be finite wherever the signal goes"
             )
 
     return evaluate

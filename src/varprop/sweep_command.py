@@ -85,6 +85,7 @@ def parameters(options: Mapping[str, Any], store: str, resume: bool) -> dict[str
             raise click.UsageError(f"--resume takes everything from the store; leave out {names}")
         return stored_parameters(store)
     if os.path.exists(store):
+        stored_parameters(store)  # or it says that this is no sweep
         raise ValueError(f"{store!r} is there already: --resume goes on with it")
     if "depth" not in given:
         raise click.UsageError("--depth is missing")

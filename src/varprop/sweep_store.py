@@ -317,13 +317,15 @@ def read_definition(path: str | os.PathLike[str]) -> dict[str, Any]:
     --------
     >>> read_definition("/no/such.zarr")
     Traceback (most recent call last):
-    ValueError: '/no/such.zarr' holds no sweep
+    ValueError: '/no/such.zarr' holds no sweep: give the store of one, or a new path
     """
     try:
         attributes = json.loads(Path(path, "zarr.json").read_text())["attributes"]
         definition: dict[str, Any] = json.loads(attributes[DEFINITION])
     except (OSError, LookupError, TypeError, ValueError):
-        raise ValueError(f"{os.fspath(path)!r} holds no sweep") from None
+        raise ValueError(
+            f"{os.fspath(path)!r} holds no sweep: give the store of one, or a new path"
+        ) from None
     return definition
 
 
