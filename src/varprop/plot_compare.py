@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .statistic import FloatArray
 
 _MOST_POINTS = 20
+_LABEL = 30  # characters of a line in the legend, which stands beside the axes
 
 
 def compare(
@@ -125,7 +127,7 @@ def _draw(
         marker=MARKERS[i], markersize=5.5, elinewidth=1.3, linestyle="none", zorder=2.5,
     )  # fmt: skip
     ax.plot(
-        [], [], label=label, color=COLOURS[i], marker=MARKERS[i], markersize=5.5,
+        [], [], label=fill(label, _LABEL), color=COLOURS[i], marker=MARKERS[i], markersize=5.5,
         linestyle=DASHES[i] if theory is not None else "none", linewidth=1.5,
     )  # fmt: skip
     if theory is not None:
