@@ -87,11 +87,11 @@ class Formula:
         """
         x = np.asarray(x, dtype=np.float64)
         slope = _evaluate.on_array(self._slope, x)
-        if not np.isnan(slope).any():
-            return slope
-        for step in _ABOVE:
-            lost = np.isnan(slope) & np.isfinite(self.numpy(x))
-            slope = np.where(lost, _evaluate.on_array(self._slope, x + step), slope)
+        if np.isnan(slope).any():
+            there = np.isfinite(self.numpy(x))
+            for step in _ABOVE:
+                beside = _evaluate.on_array(self._slope, x + step)
+                slope = np.where(there & np.isnan(slope), beside, slope)
         return slope
 
     @functools.cached_property

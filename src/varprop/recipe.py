@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +103,7 @@ class Recipe:
             return f"{text}but no gradient comes back through a jump."
         text += f"and a squared gradient changes by a factor {format_log(self.log_gradient)} "
         text += "on its way back. (Fine: neither changes by 10^4, that is 100 in root mean square.)"
-        return text if self.fine else " ".join([text, *self._remedies()])
+        return text if self.fine else f"{text} {self._remedy}".rstrip()
 
     @property
     def kept(self) -> float | None:
@@ -114,21 +113,25 @@ class Recipe:
             return None
         return float((variance - self.sigma_b**2) / self.sigma_w**2)
 
-    def _remedies(self) -> Iterator[str]:
+    @property
+    def _remedy(self) -> str:
+        """A way out; empty where none is known."""
         if self.kept is not None:
-            yield (
+            return (
                 f"With inputs of mean square {self.kept:.4g}, not 1, K is "
                 f"{self.gain.critical.variance:.4g} in every layer, and squared gradients keep "
                 "their size."
             )
-        elif self.with_skips is not None:
-            last, gradient = self.with_skips
-            if _fine((self.log_variance[0], last), gradient):
-                yield (
-                    "Skip connections help: with layers 2 and on added to what came before, "
-                    f"z + (W phi(z) + b)/sqrt({self.depth}), K goes to {format_log(last)} and a "
-                    f"squared gradient changes by a factor {format_log(gradient)}."
-                )
+        if self.with_skips is None:
+            return ""
+        last, gradient = self.with_skips
+        if not _fine((self.log_variance[0], last), gradient):
+            return ""
+        return (
+            "Skip connections help: with layers 2 and on added to what came before, "
+            f"z + (W phi(z) + b)/sqrt({self.depth}), K goes to {format_log(last)} and a "
+            f"squared gradient changes by a factor {format_log(gradient)}."
+        )
 
     def __str__(self) -> str:
         numbers = f"gain sigma_w = {self.sigma_w:.10g}, biases sigma_b = {self.sigma_b:.10g}"

@@ -11,7 +11,6 @@ def _in(name: str, old: str, new: str, tests: str) -> Mutant:
 
 _LAWS = "laws:each_step_follows_its_law or preactivations_with_biases"
 _BACK = "backward:joint_law or chi_square"
-_DRAWN = "architectures_drawn:drawn_networks_do"
 _BATCH = "batch_agrees:drawn_matrices"
 _SIGNS = "batch_agrees:law_is and signs"
 _AFTER = "batch_agrees:law_is and after"
