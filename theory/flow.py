@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,8 @@ from varprop.activation import Activation
 
 from .basemap import PositiveMap
 from .maps import variance_map
+from .precise import precise
+from .quantity import QUANTITIES
 from .roots import Zero, zeros
 
 __all__ = ["Rest", "VarianceFlow", "computable"]
@@ -29,6 +32,7 @@ _EDGE = 84.0  # beyond it the maps are power laws
 _FAR, _FAR_STEP = 3200.0, 1.0  # and so the grid may be coarse: ln of 1e±150 squared is 691
 _TOLERANCE = 2e-12  # the error of ln Q
 _STEPS, _HERE = 64, 1e-9
+_SHALLOW = 1e-3  # |chi_K - 1| below which float64 leaves too few digits of K*
 
 
 @dataclass(frozen=True)
@@ -200,9 +204,27 @@ class VarianceFlow:
     def _polished(self, k: float) -> float:
         """K of a crossing by Newton's method on the map itself, which has more digits than ln Q."""
         for _ in range(3):
-            missing = self.sigma_b**2 + self.sigma_w**2 * self.map(k) - k
-            k -= missing / (self.chi_k(k) - 1)
+            slope = self.chi_k(k) - 1
+            missing = self._precisely_missing(k) if abs(slope) < _SHALLOW else None
+            if missing is None:
+                missing = self.sigma_b**2 + self.sigma_w**2 * self.map(k) - k
+            k -= missing / slope
         return float(k)
+
+    def _precisely_missing(self, k: float) -> float | None:
+        """K' - K by 40-digit arithmetic; None without a formula, or where its integral is unsure.
+
+        An error of 1e-15 in Q is one of 1e-15/|chi_K - 1| in the K where the two are equal.
+        """
+        function = precise(self.act, QUANTITIES["variance"])
+        if function is None:
+            return None
+        value, error = function(k)
+        if not error <= 1e-20 * value:
+            return None
+        with mpmath.workdps(40):
+            weight, bias = mpmath.mpf(self.sigma_w) ** 2, mpmath.mpf(self.sigma_b) ** 2
+            return float(bias + weight * value - k)
 
     def _chi_at_zero(self) -> float:
         """sigma_w^2 lim Q(K)/K; inf where phi jumps at 0 or is steep like a root."""

@@ -33,7 +33,7 @@ class Network:
     Parameters
     ----------
     depth : int
-        Number of layers L, 1 to 2**31.
+        Number of layers L, 1 to 2**31; `widths` imply it.
     width : int, optional
         Units in every layer and in the input, 1 to 2**30. Default 1000.
     widths : sequence of int, optional
@@ -82,7 +82,7 @@ class Network:
 
     def __init__(
         self,
-        depth: int,
+        depth: int | None = None,
         width: int | None = None,
         widths: Sequence[int] | None = None,
         act: ActivationSpec | Sequence[ActivationSpec] = "relu",
@@ -96,7 +96,7 @@ class Network:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        layers = _whole("depth", depth, MAX_DEPTH)
+        layers = _checked_depth(depth, widths)
         common, each = _checked_widths(layers, width, widths)
         acts = _each("act", act, layers, Activation.parse, of_callables=True)
         if scheme is not None and sigma_w is not None:
@@ -336,6 +336,17 @@ def _whole(what: str, value: object, largest: int) -> int:
     if not 1 <= number <= largest:
         raise ValueError(f"{what} must be from 1 to {largest}, not {number}")
     return number
+
+
+def _checked_depth(depth: object, widths: Any) -> int:
+    if depth is not None:
+        return _whole("depth", depth, MAX_DEPTH)
+    if widths is None:
+        raise ValueError(
+            "depth is missing: how many layers? As in depth=200, or widths=(100, 50, 10) for two"
+        )
+    # What isn't a sequence, or too short for one layer, is refused with the widths.
+    return max(1, len(widths) - 1) if hasattr(widths, "__len__") else 1
 
 
 def _checked_widths(

@@ -179,10 +179,6 @@ def network_parts(options: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError("--skip goes with --residual")
     if place is not None and kind is None:
         raise click.UsageError("--norm-place goes with --norm")
-    if parts["depth"] is None:
-        if parts["widths"] is None:
-            raise click.UsageError("--depth is missing (or --widths, which implies it)")
-        parts["depth"] = len(parts["widths"]) - 1
     try:
         parts["residual"] = (
             None if branch is None else Residual(branch, 1.0 if skip is None else skip)
@@ -230,7 +226,9 @@ def in_options(message: str, command: click.Command | None) -> str:
         message,
     )
     message = re.sub(
-        rf"{before}({names})=('?)([^\s',:]+)\2", lambda m: f"{options[m[1]]} {m[3]}", message
+        rf"{before}({names})=('?)(?:\(([\d, ]+)\)|([^\s',:]+))\2",
+        lambda m: f"{options[m[1]]} {m[4] or m[3].replace(' ', '')}",
+        message,
     )
     return re.sub(
         rf"{before}({names})(?:\[(\d+)\])?(?= (?:must|is|needs)\b)",

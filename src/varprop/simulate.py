@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -321,13 +321,6 @@ def _network(network: Network | None, parts: dict[str, Any], x: FloatArray | Non
         if given:
             raise ValueError(f"give a network or its parts, not both: {', '.join(given)}")
         return network
-    if "depth" not in given:
-        if "widths" not in given or not isinstance(given["widths"], Sized):
-            raise ValueError(
-                "depth is missing: how many layers? As in simulate(depth=200), or "
-                "simulate(widths=(100, 50, 10)) for two"
-            )
-        given["depth"] = max(1, len(given["widths"]) - 1)  # too few are found below
     if x is not None and "widths" not in given:
         # checked by a throw-away network first: its messages are about what was given
         layers = Network(**given)
