@@ -45,74 +45,107 @@ _BLOCK = 4096
 _RESCUE_DIGITS = 40
 
 
-def on_array(root: Node, x: Array) -> Array:
-    """The tree's value at each element of `x`.
+class Evaluation:
+    """A tree made ready for NumPy: its operations in order, what has no x in it done once.
 
-    Where an intermediate result leaves float64 (``x*exp(x)/(1+exp(x))`` at x = 800) and the
-    result is not finite, that element is evaluated again with mpmath.
+    Parameters
+    ----------
+    root : Node
     """
-    flat = x.reshape(-1)
-    out = plainly(root, flat)
-    for index in np.flatnonzero(~np.isfinite(out) & np.isfinite(flat)):
-        out[index] = rescued(root, float(flat[index]))
-    return out.reshape(x.shape)
+
+    def __init__(self, root: Node) -> None:
+        self._root = root
+        place: dict[int, int] = {}
+        self._known: list[Any] = []  # the value of a node without x; None where x is needed
+        self._at: list[int] = []  # where x goes
+        self._steps: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
+        with np.errstate(all="ignore"):
+            for node in walk(root):
+                place[id(node)] = number = len(self._known)
+                self._known.append(self._begun(node, number, place))
+
+    def _begun(self, node: Node, number: int, place: dict[int, int]) -> Any:
+        """The value of a node without x; any other is put among the steps."""
+        if isinstance(node, Variable):
+            self._at.append(number)
+            return None
+        if isinstance(node, Number):
+            return np.float64(node.exact)
+        if isinstance(node, Constant):
+            return np.float64(CONSTANTS[node.name])
+        below = tuple(place[id(child)] for child in children(node))
+        if isinstance(node, Power):  # its exponent is a constant
+            function, below = _power_of(self._known[below[1]]), below[:1]
+        else:
+            function = _function(node)
+        if all(self._known[one] is not None for one in below):
+            return function(*(self._known[one] for one in below))
+        self._steps.append((number, function, below))
+        return None
+
+    def on_array(self, x: Array) -> Array:
+        """The tree's value at each element of `x`.
+
+        Where an intermediate result leaves float64 (``x*exp(x)/(1+exp(x))`` at x = 800) and the
+        result is not finite, that element is evaluated again with mpmath.
+        """
+        flat = x.reshape(-1)
+        out = self.plainly(flat)
+        fine = np.isfinite(out)
+        if not fine.all():
+            for index in np.flatnonzero(~fine & np.isfinite(flat)):
+                out[index] = rescued(self._root, float(flat[index]))
+        return out.reshape(x.shape)
+
+    def plainly(self, x: Array) -> Array:
+        """The tree's value at each element of `x` in float64 arithmetic as written."""
+        flat = x.reshape(-1)
+        out = np.empty(flat.shape)
+        with np.errstate(all="ignore"):
+            for start in range(0, flat.size, _BLOCK):
+                out[start : start + _BLOCK] = self._block(flat[start : start + _BLOCK])
+        return out.reshape(x.shape)
+
+    def _block(self, x: Array) -> Any:
+        values = self._known.copy()
+        for number in self._at:
+            values[number] = x
+        for number, function, below in self._steps:
+            values[number] = function(*[values[one] for one in below])
+        return values[-1]
 
 
-def plainly(root: Node, x: Array) -> Array:
-    """The tree's value at each element of `x` in float64 arithmetic as written."""
-    flat = x.reshape(-1)
-    out = np.empty(flat.shape)
-    nodes = list(walk(root))
-    with np.errstate(all="ignore"):
-        for start in range(0, flat.size, _BLOCK):
-            out[start : start + _BLOCK] = _block(nodes, flat[start : start + _BLOCK])
-    return out.reshape(x.shape)
-
-
-def _block(nodes: list[Node], x: Array) -> Array:
-    values: dict[int, Any] = {}
-    for node in nodes:
-        values[id(node)] = _apply(node, x, values)
-    result: Array = values[id(nodes[-1])]
-    return result
-
-
-def _apply(node: Node, x: Array, values: dict[int, Any]) -> Any:
-    if isinstance(node, Variable):
-        return x
-    if isinstance(node, Number):
-        return np.float64(node.exact)
-    if isinstance(node, Constant):
-        return np.float64(CONSTANTS[node.name])
+def _function(node: Node) -> Callable[..., Any]:
+    """What a node does with the values of its children."""
     if isinstance(node, Binary):
-        return _ARITHMETIC[node.op](values[id(node.left)], values[id(node.right)])
-    if isinstance(node, Power):
-        return _power(values[id(node.base)], values[id(node.exponent)])
+        return _ARITHMETIC[node.op]
     if isinstance(node, Call):
-        return NUMPY[node.function](values[id(node.argument)])
-    left, right = values[id(node.left)], values[id(node.right)]
+        return NUMPY[node.function]
     if isinstance(node, Extreme):
-        return np.maximum(left, right) if node.name == "max" else np.minimum(left, right)
-    return np.where(
-        COMPARE[node.op](left, right), values[id(node.then)], values[id(node.otherwise)]
-    )
+        return np.maximum if node.name == "max" else np.minimum
+    compare = COMPARE[node.op]
+    return lambda left, right, then, other: np.where(compare(left, right), then, other)
 
 
-def _power(base: Any, exponent: Any) -> Any:
+def _power_of(exponent: Any) -> Callable[[Any], Any]:
     """base**exponent; for whole exponents by products, which keep f(-x) = -f(x) to the bit."""
     if exponent != np.floor(exponent):
-        return np.power(base, exponent)
-    # 1/base first: base**|n| would leave float64 where the result is still inside.
-    square = base if exponent >= 0 else 1.0 / base
-    result = np.float64(1.0)
-    left = abs(int(exponent))
-    while left:
-        if left % 2:
-            result = result * square
-        left //= 2
-        if left:
-            square = square * square
-    return result
+        return lambda base: np.power(base, exponent)
+
+    def products(base: Any) -> Any:
+        # 1/base first: base**|n| would leave float64 where the result is still inside.
+        square = base if exponent >= 0 else 1.0 / base
+        result = np.float64(1.0)
+        left = abs(int(exponent))
+        while left:
+            if left % 2:
+                result = result * square
+            left //= 2
+            if left:
+                square = square * square
+        return result
+
+    return products
 
 
 def constant(root: Node) -> float:
@@ -120,8 +153,7 @@ def constant(root: Node) -> float:
     exact = exact_value(root)
     if exact is not None:
         return float(exact)
-    with np.errstate(all="ignore"):
-        return float(_block(list(walk(root)), np.zeros(1)))
+    return float(Evaluation(root).plainly(np.zeros(1))[0])
 
 
 def rescued(root: Node, x: float) -> float:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from varprop._evaluate import COMPARE, constant, plainly
+from varprop._evaluate import COMPARE, Evaluation, constant
 from varprop._expression import (
     ARITHMETIC,
     Binary,
@@ -146,20 +146,21 @@ def _bisected(switch: Node) -> set[float]:
     outer = np.logspace(-30, 4, 1401)
     grid = np.unique(np.concatenate([-outer, outer, np.linspace(-100, 100, 20001)]))
     low, high = grid[:-1].copy(), grid[1:].copy()
-    sign = _signs(switch, grid)
+    evaluation = Evaluation(switch)
+    sign = _signs(evaluation, grid)
     changes = (sign[:-1] != sign[1:]) & ~np.isnan(sign[:-1]) & ~np.isnan(sign[1:])
     low, high, left = low[changes], high[changes], sign[:-1][changes]
     for _ in range(1100):  # from 1e4 down to the smallest float at most
         middle = low + (high - low) / 2
         if np.all((middle == low) | (middle == high)):
             break
-        stays = _signs(switch, middle) == left
+        stays = _signs(evaluation, middle) == left
         low, high = np.where(stays, middle, low), np.where(stays, high, middle)
     # Where the expression is 0 at one end exactly, that end is the switch.
-    found = np.where(_signs(switch, low) == 0, low, high)
+    found = np.where(_signs(evaluation, low) == 0, low, high)
     # x**3 is 0 in float64 near 0: inside the finest grid step the switch is taken to be 0.
     return {float(x) if abs(x) > _FINEST else 0.0 for x in found}
 
 
-def _signs(switch: Node, x: Array) -> Array:
-    return np.sign(plainly(switch, x))
+def _signs(switch: Evaluation, x: Array) -> Array:
+    return np.sign(switch.plainly(x))

@@ -63,6 +63,18 @@ class Formula:
     def _slope(self) -> _expression.Node:
         return _derivative.derivative(self._tree)
 
+    @functools.cached_property
+    def _values(self) -> _evaluate.Evaluation:
+        return _evaluate.Evaluation(self._tree)
+
+    @functools.cached_property
+    def _slopes(self) -> _evaluate.Evaluation:
+        return _evaluate.Evaluation(self._slope)
+
+    @functools.cached_property
+    def _bends(self) -> _evaluate.Evaluation:
+        return _evaluate.Evaluation(_derivative.derivative(self._slope))
+
     def numpy(self, x: npt.ArrayLike) -> Array:
         """The formula's value at each element of `x`.
 
@@ -77,7 +89,7 @@ class Formula:
             float64, of the shape of `x`. inf where the value is beyond float64, nan where there
             is none (``log(x)`` at -1); no warning is given.
         """
-        return _evaluate.on_array(self._tree, np.asarray(x, dtype=np.float64))
+        return self._values.on_array(np.asarray(x, dtype=np.float64))
 
     def derivative_numpy(self, x: npt.ArrayLike) -> Array:
         """The derivative at each element of `x`; at a kink, that of one of its sides.
@@ -86,21 +98,17 @@ class Formula:
         0/0 at a number (``sqrt(x*x)`` at 0) it is that of the numbers above.
         """
         x = np.asarray(x, dtype=np.float64)
-        slope = _evaluate.on_array(self._slope, x)
+        slope = self._slopes.on_array(x)
         if np.isnan(slope).any():
             there = np.isfinite(self.numpy(x))
             for step in _ABOVE:
-                beside = _evaluate.on_array(self._slope, x + step)
+                beside = self._slopes.on_array(x + step)
                 slope = np.where(there & np.isnan(slope), beside, slope)
         return slope
 
-    @functools.cached_property
-    def _bend(self) -> _expression.Node:
-        return _derivative.derivative(self._slope)
-
     def second_derivative_numpy(self, x: npt.ArrayLike) -> Array:
         """The second derivative at each element of `x`, away from kinks; shapes as in `numpy`."""
-        return _evaluate.on_array(self._bend, np.asarray(x, dtype=np.float64))
+        return self._bends.on_array(np.asarray(x, dtype=np.float64))
 
     def sympy(self) -> sympy.Expr:
         """The formula as a SymPy expression in ``Symbol("x", real=True)``.
@@ -139,8 +147,8 @@ class Formula:
 
     def plainly(self, x: npt.ArrayLike, *, derivative: bool = False) -> Array:
         """As `numpy`, without the second look at values that are not finite; quick everywhere."""
-        node = self._slope if derivative else self._tree
-        return _evaluate.plainly(node, np.asarray(x, dtype=np.float64))
+        evaluation = self._slopes if derivative else self._values
+        return evaluation.plainly(np.asarray(x, dtype=np.float64))
 
     def mpmath(self, x: Any, *, derivative: bool = False) -> Any:
         """The value (or the derivative) at one point, at mpmath's current precision."""
