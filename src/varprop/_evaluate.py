@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from varprop._expression import (
     walk,
 )
 from varprop._primitives import NUMPY, Array, mpmath_functions, sympy_functions
+from varprop._tails import Tail, tails
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -86,16 +88,24 @@ class Evaluation:
     def on_array(self, x: Array) -> Array:
         """The tree's value at each element of `x`.
 
-        Where an intermediate result leaves float64 (``x*exp(x)/(1+exp(x))`` at x = 800) and the
-        result is not finite, that element is evaluated again with mpmath.
+        Where an intermediate result leaves float64 (``x*exp(x)/(1+exp(x))`` at x = 800) it is the
+        formula's tail, if it has one; else an element that is not finite is evaluated again with
+        mpmath.
         """
         flat = x.reshape(-1)
         out = self.plainly(flat)
+        for tail in self._tails:
+            here = tail.covers(flat)
+            out[here] = tail(flat[here])
         fine = np.isfinite(out)
         if not fine.all():
             for index in np.flatnonzero(~fine & np.isfinite(flat)):
                 out[index] = rescued(self._root, float(flat[index]))
         return out.reshape(x.shape)
+
+    @cached_property
+    def _tails(self) -> list[Tail]:
+        return tails(self._root, self.plainly, partial(at_point, self._root))
 
     def plainly(self, x: Array) -> Array:
         """The tree's value at each element of `x` in float64 arithmetic as written."""
