@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from budget import Share, mean_p, two_sided, uniform_p
+from effort import draws
 from scipy import stats
 
 from varprop import Propagation, reference, simulate
@@ -59,7 +60,7 @@ def test_joint_law_of_both_directions_is_that_of_drawn_matrices(act, sigma_b, wi
     share.check(f"normal, {act}, sigma_b {sigma_b}, {widths}", worst(fast, drawn))
     net["scheme"] = "orthogonal(1.3)"
     fast = simulate(**net, trials=20_000, seed=32)
-    drawn = simulate(**net, trials=700, seed=32, engine="reference")
+    drawn = simulate(**net, trials=draws(400, 700), seed=32, engine="reference")
     share.check(f"orthogonal, {act}, sigma_b {sigma_b}, {widths}", worst(fast, drawn))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from budget import Share, two_sided
-from effort import LONG
+from effort import LONG, draws
 
 from varprop import Norm, Propagation, Residual, simulate
 
@@ -80,6 +80,7 @@ LOGS = (
     "log_gap", "log_kernel_gap", "log_tangent", "log_adjoint",
 )  # fmt: skip
 SHARES = ("relative_mean", "saturated", "zero")
+DRAWN = draws(800, 1500)  # networks of the reference
 
 
 def run(case: dict[str, Any], engine: str, trials: int, seed: int) -> Propagation:
@@ -128,7 +129,7 @@ SHORT = (
 @pytest.mark.parametrize("name", CASES if LONG else SHORT)
 def test_law_is_that_of_drawn_matrices(name: str) -> None:
     fast = run(CASES[name], "auto", 20_000, 61)
-    drawn = run(CASES[name], "reference", 1500, 61)
+    drawn = run(CASES[name], "reference", DRAWN, 61)
     share.check(name, worst(fast, drawn))
 
 
@@ -155,4 +156,4 @@ def test_dense_and_matrix_free_agree(name: str) -> None:
 def test_the_test_has_power(name: str, change: dict[str, Any]) -> None:
     """Another skip (0.77 for 0.7), keep rate (0.8 for 0.7) or correlation is seen."""
     wrong = run(CASES[name] | change, "matrix-free", 20_000, 62)
-    assert worst(wrong, run(CASES[name], "reference", 1500, 62)) < 1e-9
+    assert worst(wrong, run(CASES[name], "reference", DRAWN, 62)) < 1e-9

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from budget import Share, two_sided
+from effort import draws
 from scipy import stats
 
 from varprop import Propagation, simulate
@@ -25,9 +26,9 @@ SIGMA_W = {"relu": 1.4, "tanh": 1.5, "gelu": 1.5, "sigmoid": 8.0}  # sigmoids th
 def run(engine: str, widths: tuple[int, ...], **options: Any) -> Propagation:
     wide = max(widths) > 100
     trials = {
-        "matrix-free": 20_000 if not wide else 8000,
-        "dense": 20_000 if not wide else 1500,
-        "reference": 500 if not wide else 150,
+        "matrix-free": 20_000 if not wide else draws(3000, 8000),
+        "dense": 20_000 if not wide else draws(600, 1500),
+        "reference": 500 if not wide else draws(70, 150),
     }[engine]
     return simulate(
         depth=DEPTH, widths=widths, engine=engine, trials=trials, threads=1, **options

@@ -170,3 +170,12 @@ def test_values_that_dropout_takes_beyond_float64_are_an_error() -> None:
             depth=2, width=3000, act="1e307*tanh(x)", sigma_w=5.0, dropout=1e-3, histogram=True,
             trials=9, backward=False,
         )  # fmt: skip
+
+
+def test_printed_in_a_line() -> None:
+    p = varprop.simulate(depth=2, width=50, act="relu", trials=4, histogram=8)
+    assert repr(p.histogram) == (
+        "<Histogram: 400 pre-activations in 8 automatic bins of 2 layers, as many activations in "
+        "8 automatic bins of 2 layers>"
+    )
+    assert repr(p.histogram.activation) == "<Counts: 400 values in 8 automatic bins of 2 layers>"

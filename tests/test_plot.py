@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -169,6 +171,27 @@ def test_axes_given_are_drawn_on_and_returned() -> None:
     assert plot(p, both) is both
     assert p.plot(left) is left
     assert len(figure.axes) == 2
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (plot, "of a Propagation, as varprop.simulate gives, not of JacobianSpectrum; varprop"),
+        (signal, "not of JacobianSpectrum"),
+        (shares, "not of JacobianSpectrum"),
+        (varprop.plot.correlation, "not of JacobianSpectrum"),
+        (varprop.plot.histograms, "not of JacobianSpectrum"),
+        (varprop.plot.phase, "of a PhaseDiagram, as varprop.phase_diagram gives"),
+        (
+            lambda s: varprop.plot.compare([s]),
+            "not of JacobianSpectrum; varprop.plot.spectrum draws that",
+        ),
+        (lambda s: varprop.plot.spectrum(s.network), "of a JacobianSpectrum, .* not of Network"),
+    ],
+)
+def test_results_of_another_kind(draw: Callable[[Any], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        draw(varprop.spectrum(depth=2, width=5, trials=2))
 
 
 def test_wrong_arguments() -> None:

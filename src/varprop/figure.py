@@ -33,6 +33,34 @@ DASHED = (0, (5, 2.5))  # theory beside one result
 DPI = 160
 
 
+# What draws which result, and where the result comes from.
+_DRAWN = {
+    "Propagation": ("plot", "simulate"),
+    "JacobianSpectrum": ("plot.spectrum", "spectrum"),
+    "PhaseDiagram": ("plot.phase", "phase_diagram"),
+}
+
+
+def require_result(value: object, kind: type) -> None:
+    """Raise TypeError unless a figure was asked for of the kind of result that it shows.
+
+    Examples
+    --------
+    >>> from varprop import Propagation
+    >>> require_result([1.0], Propagation)
+    Traceback (most recent call last):
+    TypeError: this figure is of a Propagation, as varprop.simulate gives, not of list
+    """
+    if isinstance(value, kind):
+        return
+    given = type(value).__name__
+    other = f"; varprop.{_DRAWN[given][0]} draws that" if given in _DRAWN else ""
+    raise TypeError(
+        f"this figure is of a {kind.__name__}, as varprop.{_DRAWN[kind.__name__][1]} gives, not of "
+        f"{given}{other}"
+    )
+
+
 def new_figure(height: float = 4.5) -> Figure:
     """Give an empty figure, 8 inches wide, that pyplot knows nothing of.
 

@@ -24,7 +24,7 @@ MOST_LOG = 1e9  # |ln| of values up to which float64 knows what is left beside a
 NO_SCALE = -(2**62)  # exponent of a layer whose values are all exactly 0: any width would do
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Counts:
     """How many values of one quantity fall in each bin, layer by layer.
 
@@ -139,6 +139,9 @@ class Counts:
             return share / np.diff(self.edges(layer))
         return share / self._width(row)
 
+    def __repr__(self) -> str:
+        return f"<Counts: {int(self.totals.sum())} values in {_described(self)}>"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Counts):
             return NotImplemented
@@ -187,7 +190,7 @@ class Counts:
         return 2.0**exponent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Histogram:
     """Where pre-activations z and activations h lie, summed over trials and inputs.
 
@@ -217,6 +220,13 @@ class Histogram:
     def depth(self) -> int:
         """Number of layers."""
         return self.preactivation.depth
+
+    def __repr__(self) -> str:
+        pre, post = self.preactivation, self.activation
+        return (
+            f"<Histogram: {int(pre.totals.sum())} pre-activations in {_described(pre)}, as many "
+            f"activations in {_described(post)}>"
+        )
 
     def __add__(self, other: Histogram) -> Histogram:
         """The values of both together."""

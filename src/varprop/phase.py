@@ -31,7 +31,7 @@ Item = tuple[int, dict[str, Any]]
 SIGMA_W, SIGMA_B = np.linspace(0.5, 3.0, 26), np.linspace(0.0, 1.0, 11)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PhaseDiagram:
     """What `phase_diagram` found; all arrays have the shape (sigma_b, sigma_w).
 
@@ -60,8 +60,11 @@ class PhaseDiagram:
     Examples
     --------
     >>> found = phase_diagram("tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1], depth=9, width=50)
-    >>> isinstance(found, PhaseDiagram), found.growth.shape
-    (True, (1, 2))
+    >>> found
+    <PhaseDiagram: tanh, sigma_w 0.8 to 1.6 (2), sigma_b 0.1, depth 9, width 50, 477 to 1000 \
+networks a cell, seed 0>
+    >>> found.growth.shape
+    (1, 2)
     """
 
     act: str
@@ -79,6 +82,15 @@ class PhaseDiagram:
     width: int
     seed: int
     input_correlation: float
+
+    def __repr__(self) -> str:
+        least, most = int(self.trials.min()), int(self.trials.max())
+        each = f"{least}" if least == most else f"{least} to {most}"
+        return (
+            f"<PhaseDiagram: {self.act}, {_extent('sigma_w', self.sigma_w)}, "
+            f"{_extent('sigma_b', self.sigma_b)}, depth {self.depth}, width {self.width}, "
+            f"{each} networks a cell, seed {self.seed}>"
+        )
 
     def edge(self) -> tuple[FloatArray, FloatArray]:
         """The measured edge of chaos: for each sigma_b the sigma_w at which growth is 0.
@@ -118,6 +130,12 @@ class PhaseDiagram:
         from .phase_plot import phase
 
         return phase(self, ax)
+
+
+def _extent(name: str, values: FloatArray) -> str:
+    if len(values) == 1:
+        return f"{name} {values[0]:g}"
+    return f"{name} {values[0]:g} to {values[-1]:g} ({len(values)})"
 
 
 def phase_diagram(

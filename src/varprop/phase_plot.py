@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .figure import BLACK, VERMILION, legend, new_figure
+from .figure import BLACK, VERMILION, legend, new_figure, require_result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +61,11 @@ def phase(
     """
     from matplotlib.axes import Axes
 
+    from .phase import PhaseDiagram
     from .phase_edge import edge_at_depth
     from .phase_theory import edge_of_chaos
 
+    require_result(diagram, PhaseDiagram)
     if ax is None:
         figure = new_figure(4.4)
         panels = list(figure.subplots(1, 3, sharey=True))

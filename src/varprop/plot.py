@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
-from .figure import new_figure, save_figure
+from .figure import new_figure, require_result, save_figure
 from .phase_plot import phase
 from .plot_compare import compare
 from .plot_correlation import correlation
@@ -16,6 +16,7 @@ from .plot_histograms import histograms
 from .plot_map import variance_map
 from .plot_signal import shares, signal
 from .plot_theory import LayerLogs, Wanted, prediction_for
+from .propagation import Propagation
 from .spectrum_plot import spectrum
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .propagation import Propagation
 
 __all__ = [
     "LayerLogs",
@@ -101,6 +101,7 @@ def plot(
     """
     from matplotlib.axes import Axes
 
+    require_result(propagation, Propagation)
     panels: Sequence[Axes]
     if ax is None:
         if propagation.backward:

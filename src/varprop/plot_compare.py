@@ -17,17 +17,18 @@ from .figure import (
     draw_theory,
     dress,
     new_figure,
+    require_result,
     scale_log_or_not,
 )
 from .plot_signal import SYMBOLS, first_of, heights, spaced, thinned, wants_log
 from .plot_theory import predicted_logs, prediction_for
+from .propagation import Propagation
 from .summary import HIGH, LOW
 from .table import network_features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .propagation import Propagation
     from .statistic import FloatArray
 
 _MOST_POINTS = 20
@@ -74,6 +75,8 @@ def compare(
     results = list(propagations)
     if not 1 <= len(results) <= len(COLOURS):
         raise ValueError(f"compare draws 1 to {len(COLOURS)} results, got {len(results)}")
+    for each in results:
+        require_result(each, Propagation)
     curves = [_logs(each, statistic) for each in results]
     shown = np.concatenate([part for curve in curves for part in curve if part is not None])
     shown = shown[np.isfinite(shown)]

@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import BLUE, GREY, SKY, draw_theory, dress, legend, new_figure, scale_log_or_not
+from .figure import (
+    BLUE,
+    GREY,
+    SKY,
+    draw_theory,
+    dress,
+    legend,
+    new_figure,
+    require_result,
+    scale_log_or_not,
+)
 from .pair_prediction import predicted_log_gap
 from .plot_signal import heights, spaced, thinned
+from .propagation import Propagation
 from .statistic import LayerStatistic
 from .summary import HIGH, LOW
 from .table import describe_network
@@ -17,7 +28,6 @@ from .table import describe_network
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .propagation import Propagation
     from .statistic import FloatArray
 
 _MOST_POINTS = 30
@@ -56,6 +66,7 @@ def correlation(propagation: Propagation, ax: Axes | None = None, *, pair: int =
     >>> correlation(p).get_ylabel()
     '$c$, correlation of two inputs'
     """
+    require_result(propagation, Propagation)
     if propagation.inputs == 1:
         raise ValueError(
             "correlations need two inputs: simulate(..., correlation=0.5), or x of several rows"

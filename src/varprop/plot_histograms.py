@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from .figure import BLACK, BLUE, GREY, new_figure
+from .figure import BLACK, BLUE, GREY, new_figure, require_result
 from .histogram import NO_SCALE, QUANTITIES
 from .plot_signal import first_of, thinned
+from .propagation import Propagation
 from .table import describe_network
 from .text import format_log
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from .activation import Activation
     from .histogram import Counts, IntArray
     from .network import Network
-    from .propagation import Propagation
     from .statistic import FloatArray
 
 _MOST_PANELS, _COLUMNS = 10, 5
@@ -78,6 +78,7 @@ def histograms(
     >>> len(histograms(p).axes)
     6
     """
+    require_result(propagation, Propagation)
     if propagation.histogram is None:
         raise ValueError("no units were counted: simulate(..., histogram=64)")
     if quantity not in QUANTITIES:

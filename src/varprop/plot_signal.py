@@ -16,9 +16,11 @@ from .figure import (
     dress,
     legend,
     new_figure,
+    require_result,
     scale_log_or_not,
 )
 from .plot_theory import Wanted, predicted_logs, prediction_for
+from .propagation import Propagation
 from .statistic import LayerStatistic
 from .summary import HIGH, LOW
 from .table import describe_network
@@ -26,7 +28,6 @@ from .table import describe_network
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .propagation import Propagation
     from .statistic import FloatArray
 
 SYMBOLS = {
@@ -63,6 +64,7 @@ def signal(
     >>> ax.get_xlabel()
     'layer'
     """
+    require_result(propagation, Propagation)
     measured = first_of(propagation, statistic)
     propagation = propagation.input(0)
     depth = propagation.network.depth
@@ -125,6 +127,7 @@ def shares(propagation: Propagation, ax: Axes | None = None) -> Axes:
     >>> shares(varprop.simulate(depth=5, width=30, trials=9)).get_ylabel()
     '% of units'
     """
+    require_result(propagation, Propagation)
     ax = new_figure().subplots() if ax is None else ax
     propagation = propagation.input(0)
     depth = propagation.network.depth

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import BLACK, BLUE, GREY, SKY, VERMILION, dress, legend, new_figure
+from .figure import BLACK, BLUE, GREY, SKY, VERMILION, dress, legend, new_figure, require_result
 from .jacobian_spectrum import JacobianSpectrum
 from .network import Network
 from .table import describe_network
@@ -64,6 +64,7 @@ def spectrum(
     """
     from .spectrum_compare import limits_of
 
+    require_result(measured, JacobianSpectrum)
     chosen = measured.depths[-1] if depth is None else depth
     logs = measured.at(chosen)
     live = logs[np.isfinite(logs)]
