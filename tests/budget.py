@@ -18,6 +18,7 @@ TOTAL = 1e-3
 DECLARED = {  # p-values a room may look at
     "laws": 470,
     "engines_agree": 2258,
+    "engine_edges": 2,
     "compare": 290,
     "compare_beyond": 80,
     "backward": 130,

@@ -271,10 +271,10 @@ def _from_match(text: str, match: re.Match[str]) -> Scheme:
         return Scheme(text, law, 1.0, "fan_in", shape, **bias)  # type: ignore[arg-type]
     if law == "uniform":
         return Scheme(text, law, _half_width(text, numbers) ** 2 / 3, "fixed")
+    meaning = "a gain" if law == "orthogonal" else "a standard deviation"
     if len(numbers) != 1 or not numbers[0] > 0:
-        meaning = "a gain" if law == "orthogonal" else "a standard deviation"
         raise ValueError(f"scheme {shown(text)}: {law} takes {meaning} > 0, as in {law}(0.01)")
-    std = _within("the number", numbers[0], 1e-145, 1e145)
+    std = _within(f"{law} takes {meaning}, which", numbers[0], 1e-145, 1e145)
     return Scheme(text, law, std**2, "fan_in" if law == "orthogonal" else "fixed")
 
 
