@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from budget import Share, two_sided
-from effort import LONG, draws
+from effort import LONG
 
 from varprop import Norm, Propagation, Residual, simulate
 
@@ -80,7 +80,7 @@ LOGS = (
     "log_gap", "log_kernel_gap", "log_tangent", "log_adjoint",
 )  # fmt: skip
 SHARES = ("relative_mean", "saturated", "zero")
-DRAWN = draws(800, 1500)  # networks of the reference
+DRAWN = 1500  # networks of the reference
 
 
 def run(case: dict[str, Any], engine: str, trials: int, seed: int) -> Propagation:

@@ -96,12 +96,12 @@ def _settles(root: Node) -> bool:
 def _tail(
     ladder: Array, plainly: Callable[[Array], Array], exactly: Callable[[Any], Any]
 ) -> Tail | None:
-    from mpmath import mp
-
     finite = np.flatnonzero(np.isfinite(plainly(ladder)))
     lost = int(finite[-1]) + 1 if finite.size else 0
     if len(ladder) - lost < 2 * _CHECKS:
         return None
+    from mpmath import mp
+
     with mp.workdps(_DIGITS):
         # A step further out what falls like exp(-x) is 0.
         for start in (lost, lost + 1):
@@ -142,7 +142,14 @@ def _agrees(polynomial: list[Any], x: Any, y: Any, share: float) -> bool:
 
 def _through(points: list[Any], values: list[Any]) -> list[Any]:
     """The coefficients, highest power first, of the polynomial through as many points."""
-    from mpmath import mp
-
-    vandermonde = mp.matrix([[x**k for k in range(len(points))[::-1]] for x in points])
-    return list(mp.lu_solve(vandermonde, mp.matrix(values)))
+    differences = list(values)  # Newton's
+    for order in range(1, len(points)):
+        for i in range(len(points) - 1, order - 1, -1):
+            rise = differences[i] - differences[i - 1]
+            differences[i] = rise / (points[i] - points[i - order])
+    coefficients: list[Any] = []
+    for point, difference in zip(points[::-1], differences[::-1], strict=True):
+        lower = [-point * c for c in coefficients]
+        coefficients = [a + b for a, b in zip([*coefficients, 0], [0, *lower], strict=True)]
+        coefficients[-1] += difference
+    return coefficients
