@@ -107,7 +107,7 @@ def pieces(p: Propagation, trials: int) -> list[Propagation]:
 def test_false_alarms_are_as_rare_as_declared(
     act: str, width: int, depth: int, trials: int
 ) -> None:
-    runs = draws(500, 2000)
+    runs = draws(300, 2000)
     p = simulate(
         depth=depth, width=width, act=act, sigma_w=1.5, trials=runs * trials, seed=34, threads=1
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from budget import Share, two_sided
-from effort import draws
+from effort import LONG, draws
 from scipy import stats
 
 from varprop import Propagation, simulate
@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 share = Share("engines_agree")
 
 DEPTH = 3
-SIZES = [(2,) * 4, (3,) * 4, (5,) * 4, (300,) * 4, (4, 9, 2, 6)]
+SIZES = [(2,) * 4, (5,) * 4, (300,) * 4, (4, 9, 2, 6), *([(3,) * 4] if LONG else [])]
 SIGMA_W = {"relu": 1.4, "tanh": 1.5, "gelu": 1.5, "sigmoid": 8.0}  # sigmoids that saturate
 
 

@@ -171,9 +171,10 @@ def fixed_point(act: Any, *, sigma_w: float, sigma_b: float = 0.0) -> FixedPoint
     weights = _checked("sigma_w", sigma_w, "")
     biases = _checked("sigma_b", sigma_b, "0 or ")
     flow = VarianceFlow(activation, weights, biases)
-    at = flow.reached(float(np.logaddexp(flow.log_weight, flow.log_bias)))
-    if at is None:
+    reached = flow.reached(float(np.logaddexp(flow.log_weight, flow.log_bias)))
+    if reached is None:
         raise _growing(flow)
+    at = flow.sharpened(reached)
     angle = fixed_correlation(activation, weights, biases, at.variance)
     chi1 = chi1_at(activation, weights, at.variance)
     return FixedPoint(
@@ -186,7 +187,7 @@ def fixed_point(act: Any, *, sigma_w: float, sigma_b: float = 0.0) -> FixedPoint
         chi1,
         angle.value,
         angle.slope,
-        tuple(rest for rest in flow.rests if rest is not at),
+        tuple(flow.sharpened(rest) for rest in flow.rests if rest is not reached),
         tuple(_notes(flow, at, chi1, angle.note)),
     )
 
