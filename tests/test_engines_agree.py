@@ -28,7 +28,7 @@ def run(engine: str, widths: tuple[int, ...], **options: Any) -> Propagation:
     trials = {
         "matrix-free": 20_000 if not wide else draws(3000, 8000),
         "dense": 20_000 if not wide else draws(600, 1500),
-        "reference": 500 if not wide else draws(70, 150),
+        "reference": draws(300, 500) if not wide else draws(70, 150),
     }[engine]
     return simulate(
         depth=DEPTH, widths=widths, engine=engine, trials=trials, threads=1, **options

@@ -7,6 +7,7 @@ from itertools import pairwise
 import mpmath as mp
 import numpy as np
 import pytest
+from effort import LONG
 
 from varprop.activation import Activation, activations
 from varprop.theory import expectation, moment
@@ -194,7 +195,7 @@ def test_every_activation_is_held_against_something():
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_quadrature_against_34_digit_quadrature(name):
-    variances = (1e-8, 3e-3, 1.0, 50.0, 1e8)
+    variances = (1e-8, 3e-3, 1.0, 50.0, 1e8) if LONG else (1e-8, 1.0, 1e8)
     for quantity in QUANTITIES:
         if quantity == "mean" and name in ODD:
             continue
