@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -11,16 +10,13 @@ import numpy as np
 import pytest
 from budget import Share, mean_p
 from scipy import stats
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import varprop
 from varprop import Network, Residual, simulate, spectrum
 from varprop.graded import GradedProduct
-from varprop.one_blas_thread import one_blas_thread
 from varprop.reference import Source, forward
 from varprop.simulate import prepare
 from varprop.sources import DenseSource
-from varprop.statistic import FloatArray
 from varprop.theory import lyapunov_exponents
 from varprop.theory.spectrum import jacobian_moments
 from varprop.theory.spectrum import spectrum as limit
@@ -390,37 +386,3 @@ def test_theory_has_no_spectrum_of_every_network():
     assert not tanh.exact
     assert tanh.consistent is None
     assert "order 1/50" in tanh.verdict
-
-
-def blas_threads() -> set[int]:
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
-
-def small_spectrum(depth: int) -> FloatArray:
-    return spectrum(depth=depth, width=200, act="tanh", trials=1).log
-
-
-def test_bits_do_not_depend_on_the_threads_of_blas() -> None:
-    found = []
-    for threads in (1, 2):
-        with threadpool_limits(limits=threads, user_api="blas"):
-            found.append(small_spectrum(3))
-    with ThreadPoolExecutor(2) as executor:  # two at once
-        found += executor.map(small_spectrum, (3, 3))
-    for other in found[1:]:
-        np.testing.assert_array_equal(found[0], other)
-
-
-def test_blas_has_its_threads_again() -> None:
-    def threads() -> set[int]:
-        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
-    def fails() -> None:
-        with one_blas_thread():
-            assert threads() == {1}
-            raise ZeroDivisionError
-
-    with threadpool_limits(limits=2, user_api="blas"):
-        with pytest.raises(ZeroDivisionError):
-            fails()
-        assert threads() == {2}

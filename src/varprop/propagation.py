@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -303,8 +304,13 @@ def input_label(x: npt.NDArray[Any] | None, log_gap: float | None = None) -> str
     '2 x 2 numbers, sha256 7b38b86d9a7e6237'
     >>> input_label(np.ones((2, 9)), log_gap=-50.0)
     'a pair with ln(1 - c) = -50.0'
+    >>> input_label(np.ones((2, 9)), log_gap=math.log1p(-0.3))
+    'a pair with correlation 0.3'
     """
     if log_gap is not None:
+        c = round(-math.expm1(log_gap), 12)
+        if c < 1 and math.log1p(-c) == log_gap:
+            return f"a pair with correlation {c!r}"
         return f"a pair with ln(1 - c) = {log_gap!r}"
     if x is None:
         return "standard"
