@@ -98,6 +98,13 @@ def test_threads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_drawn_again_or_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = simulate(name)
+    monkeypatch.setattr(batch, "_HELD", 0)
+    assert bits(simulate(name)) == bits(held)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_pieces_parts_and_files(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     whole = simulate(name)
     trials = whole.trials

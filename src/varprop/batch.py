@@ -24,6 +24,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2e8  # multiply-adds and numbers drawn between two looks at Python
 _KEPT = 6.4e7  # bytes of pre-activations that a trial may keep for the way back
+_HELD = 8e6  # bytes of drawn numbers that it may hold: reading them beats drawing them again
 _NORMS = {"rms": 1, "layer": 2}
 _NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
 
@@ -214,6 +215,7 @@ def _architecture(run: Run) -> dict[str, Any]:
     return {
         "dense": run.engine == "dense",
         "step": _step(run),
+        "holds": _held(run) > 0,
         "residual": residual is not None,
         "skip": 0.0 if residual is None else residual.skip,
         "branch": 1.0 if residual is None else residual.factor(network.depth),
@@ -235,6 +237,15 @@ def _step(run: Run) -> int:
     return max(2, depth if depth * _frame(run) <= _KEPT else math.isqrt(depth - 1) + 1)
 
 
+def _held(run: Run) -> int:
+    """Bytes of what is drawn on the way up, if it is held for the way back, else 0."""
+    if run.engine == "dense" or not run.backward:
+        return 0
+    columns = run.inputs + run.tangents
+    size = run.network.depth * (columns + 1) * (_frame(run) // columns)
+    return size if size <= _HELD else 0
+
+
 def _frame(run: Run) -> int:
     """Bytes of a layer's pre-activations."""
     return 8 * (run.inputs + run.tangents) * (-(-max(run.network.widths) // 16) * 16 + 16)
@@ -251,6 +262,7 @@ def memory(run: Run) -> int:
     if run.network.residual is not None or run.engine == "dense":
         step = _step(run)
         each += (step + (depth // step) * run.backward) * _frame(run)
+    each += _held(run)
     if run.engine == "dense":
         each += (16 if shared else 1) * gradients * _frame(run) // columns
     each += 8 * depth * columns * (columns + 5) * run.backward + 32 * (columns + gradients) ** 2

@@ -35,6 +35,7 @@ cdef struct Asked:
     const double* log_given
     bint dense              # weights are drawn, all of them; A is W h
     bint keeps              # z of the layers is kept for the way back, not made again
+    bint holds              # what is drawn on the way up is held for the way back
     Py_ssize_t step         # so many layers at a time; of the others one in `step`
     bint residual
     double skip
@@ -53,6 +54,7 @@ cdef struct State:
     double* segment         # z of the layers that are at hand, of each c columns
     double* marks           # z of the last layer before each segment but the first
     Py_ssize_t loaded       # which segment is at hand
+    double* held            # (depth, c + 1): A and the biases of all layers
     double* parts           # sums over rows of drawn weights
     Frame a                 # c: what is drawn of the weights, W Q = sigma_w/sqrt(fan_in) A
     Frame above             # c: the same of the layer above, on the way back

@@ -73,6 +73,7 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     asked.residual, asked.skip, asked.branch = arch["residual"], arch["skip"], arch["branch"]
     asked.dense = arch["dense"]
     asked.keeps = asked.residual or asked.dense
+    asked.holds = arch["holds"]
     asked.step = arch["step"]
     asked.last_source = arch["last_source"]
     asked.norm, asked.post, asked.keep = arch["norm"], arch["post"], arch["keep"]

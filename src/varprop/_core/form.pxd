@@ -37,6 +37,34 @@ cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Fr
     return lanes.VP_OK
 
 
+cdef inline int draw_bias(const Asked* asked, Py_ssize_t layer, State* at,
+                          Team* team) noexcept nogil:
+    cdef const Plan* plan = asked.plans[layer]
+    cdef Frame bias
+    if plan.log_bias[layer] == lanes.VP_NEVER:
+        return lanes.VP_OK
+    bias.at, bias.stride = at.bias, 0
+    return draw_frame(plan, layer + 1, at.trial, lanes.VP_BIAS, bias, 0, 1,
+                      asked.widths[layer + 1], plan.uniform_bias, team)
+
+
+cdef inline int draw(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
+                     Team* team) noexcept nogil:
+    """All that is drawn for a layer: A, and the biases."""
+    if draw_weights(asked, layer, at, a, team) or draw_bias(asked, layer, at, team):
+        return lanes.VP_CALLBACK
+    return lanes.VP_OK
+
+
+cdef inline Frame held(const Asked* asked, Py_ssize_t layer, State* at) noexcept nogil:
+    """Where A of a layer is held; the biases lie behind it."""
+    cdef Frame a
+    a.at = at.held + layer * (asked.columns + 1) * at.z.stride
+    a.stride = at.z.stride
+    at.bias = column(a, asked.columns)
+    return a
+
+
 cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
                           double* part) noexcept nogil:
     """z = A weight + bias share + skip share z_before"""
@@ -68,19 +96,12 @@ cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,
     return 0
 
 
-cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
-                     Team* team) noexcept nogil:
+cdef inline void form(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
+                      Team* team) noexcept nogil:
     """The pre-activations of a composed layer, from A, which may stand where z does."""
-    cdef const Plan* plan = asked.plans[layer]
     cdef int64_t units = asked.widths[layer + 1]
-    cdef Frame bias
     cdef Pass of
     cdef int j
-    if plan.log_bias[layer] != lanes.VP_NEVER:
-        bias.at, bias.stride = at.bias, 0
-        if draw_frame(plan, layer + 1, at.trial, lanes.VP_BIAS, bias, 0, 1, units,
-                      plan.uniform_bias, team):
-            return lanes.VP_CALLBACK
     of.asked, of.at, of.a = asked, at, a
     each_block(form_task, &of, units, team, 0)
     if asked.post:
@@ -95,7 +116,6 @@ cdef inline int form(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
             elif at.log_z[j] != lanes.VP_NEVER:
                 at.log_z[j] = 0.0
         find_units(asked, at)
-    return lanes.VP_OK
 
 
 cdef inline void climb(State* at, Frame x, int first, int count, double* logs, int64_t n,

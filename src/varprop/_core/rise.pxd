@@ -8,7 +8,7 @@ from varprop._core.batch cimport LOST, NO_NORM, Asked, Results, State, law_size,
 from varprop._core.columns cimport Frame, Team, orthogonalise, triangle
 from varprop._core.compose cimport compose
 from varprop._core.drawn cimport multiply_up
-from varprop._core.form cimport climb, draw_weights, form
+from varprop._core.form cimport climb, draw, form, held
 from varprop._core.layer cimport LOG_A, LOG_K, LOG_Q, MEAN, SATURATED, ZERO, is_lost
 from varprop._core.trace cimport keep, remember, start, trace_size
 
@@ -80,9 +80,10 @@ cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :]
         write_gaps(asked, at, at.column_law, at.law, law_size(asked), kernel_gaps, row, layer)
         if asked.keeps:
             keep(asked, layer, at)
-        a = at.a if asked.dense else at.z
-        if draw_weights(asked, layer, at, a, team) or form(asked, layer, at, a, team):
+        a = held(asked, layer, at) if asked.holds else at.a if asked.dense else at.z
+        if draw(asked, layer, at, a, team):
             return lanes.VP_CALLBACK
+        form(asked, layer, at, a, team)
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, units, at.stretch, team)
         for j in range(asked.tangents):
             to.tangent[(row * asked.tangents + j) * asked.depth + layer] = (

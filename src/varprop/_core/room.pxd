@@ -32,6 +32,8 @@ cdef inline int64_t lay_out(const Asked* asked, State* at, int64_t stride, bint 
         at.segment = take(&room, asked.step * c * stride)
         if d:
             at.marks = take(&room, (asked.depth - 1) // asked.step * c * stride)
+    if asked.holds:
+        at.held = take(&room, asked.depth * (c + 1) * stride)
     if asked.dense and d:
         at.parts = take(&room, (16 if wide else 1) * d * stride)
     at.a = take_frame(&room, c, stride)

@@ -7,7 +7,7 @@ from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport Frame, Team, column, draw_frame
 from varprop._core.compose cimport compose
 from varprop._core.drawn cimport multiply_up
-from varprop._core.form cimport climb, draw_weights, form
+from varprop._core.form cimport climb, draw, draw_bias, draw_weights, form, held
 
 
 cdef inline int64_t trace_size(const Asked* asked) noexcept nogil:
@@ -96,6 +96,7 @@ cdef inline int load(const Asked* asked, Py_ssize_t segment, State* at, const do
     """z of a segment's layers again, from the mark below it."""
     cdef int64_t size = asked.columns * at.z.stride
     cdef Py_ssize_t layer, first = segment * asked.step
+    cdef Frame a
     at.loaded = segment
     if segment > 0:
         at.z.at = at.marks + (segment - 1) * size
@@ -115,8 +116,10 @@ cdef inline int load(const Asked* asked, Py_ssize_t segment, State* at, const do
         compose(asked, layer, at)
         at.before = at.z
         at.z.at = at.segment + (layer - first) * size
-        if draw_weights(asked, layer, at, at.a, team) or form(asked, layer, at, at.a, team):
+        a = held(asked, layer, at) if asked.holds else at.a
+        if not asked.holds and draw(asked, layer, at, a, team):
             return lanes.VP_CALLBACK
+        form(asked, layer, at, a, team)
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
               team)
     return lanes.VP_OK
@@ -124,21 +127,23 @@ cdef inline int load(const Asked* asked, Py_ssize_t segment, State* at, const do
 
 cdef inline int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
                         Team* team) noexcept nogil:
-    """A layer as it stood on the way up: A drawn again, z made from it or, with skips, kept."""
+    """A layer as on the way up: A held or drawn again, z made of it or, with skips, kept."""
     cdef const double* row = trace + layer * trace_size(asked)
     if asked.keeps:
         if layer // asked.step != at.loaded and load(asked, layer // asked.step, at, trace, team):
             return lanes.VP_CALLBACK
         at.z.at = at.segment + layer % asked.step * asked.columns * at.z.stride
     recall(asked, at, row, True)
-    if draw_weights(asked, layer, at, at.a, team):
+    if asked.holds:
+        at.a = held(asked, layer, at)
+    elif draw_weights(asked, layer, at, at.a, team) or (
+            not asked.keeps and draw_bias(asked, layer, at, team)):
         return lanes.VP_CALLBACK
     if asked.keeps:
         recall(asked, at, row, False)
     else:
         compose(asked, layer, at)
-        if form(asked, layer, at, at.a, team):
-            return lanes.VP_CALLBACK
+        form(asked, layer, at, at.a, team)
         climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
               team)
     prepare(asked, layer, at, team)
