@@ -207,3 +207,21 @@ def test_init_says_what_it_needs():
         init_(nn.Sequential(nn.ReLU()))
     with pytest.raises(TypeError, match="not str"):
         init_("model")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("x", [None, torch.ones(2, 8)], ids=["followed", "run"])
+def test_init_names_dropout_that_is_a_function(x):
+    class Model(nn.Module):
+        def __init__(self, p):
+            super().__init__()
+            self.first, self.drop, self.last, self.p = (
+                nn.Linear(8, 8), nn.Dropout(0.3), nn.Linear(8, 8), p,
+            )  # fmt: skip
+
+        def forward(self, x):
+            h = nn.functional.dropout(torch.relu(self.first(x)), self.p, self.training)
+            return self.last(self.drop(h))
+
+    assert init_(Model(0.2), x).dropout == ("drop", "dropout()")
+    if x is not None:  # only a run knows that nothing is dropped
+        assert init_(Model(0.0), x).dropout == ("drop",)

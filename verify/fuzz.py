@@ -26,7 +26,8 @@ from verify.report import Report
 
 NAMES = ("formula", "activation", "scheme", "network", "loader", "definition")
 ATTACKS = TREE / "tests" / "data" / "attacks.txt"
-_SECONDS = 5
+_SECONDS = 5  # of CPU time
+_HANGS = 300  # seconds by the clock, which other work may slow down
 _WORDS = (
     b"x if x<1 else 2", b"**", b"max(x,0)", b"sigmoid(", b"Phi(x)", b"1e308", b"5e-324", b"(", b")",
     b"heaviside(", b"-", b"0.5", b"uniform(-1,1)", b"student_t(5)", b", 2/fan_in", b"fan_avg",
@@ -130,16 +131,12 @@ def blindly(
     name: str, runs: int, seed: int = 0, watch: Callable[[bool], None] = lambda on: None
 ) -> dict[str, int]:
     """Try so many inputs in this process; returns how many were refused and accepted."""
-    from verify.fuzz_targets import TARGETS, Fault
+    from verify.fuzz_targets import TARGETS
 
     target, corpus = TARGETS[name], seeds(name)
     counts: dict[str, int] = {}
     made = mutations(corpus, seed)
-
-    def late(*_: object) -> None:
-        raise Fault(f"took more than {_SECONDS} s")
-
-    before = signal.signal(signal.SIGPROF, late)
+    before = signal.signal(signal.SIGPROF, _late)
     inputs = (*corpus, *(next(made) for _ in range(runs - len(corpus))))
     try:
         for number, one in enumerate(inputs):
@@ -158,6 +155,12 @@ def blindly(
     return counts
 
 
+def _late(*_: object) -> None:
+    from verify.fuzz_targets import Fault
+
+    raise Fault(f"took more than {_SECONDS} s")
+
+
 def _led(name: str, runs: int, watch: Callable[[bool], None]) -> None:
     """By coverage, until so many runs are done; atheris leaves the process itself."""
     import atheris
@@ -169,9 +172,11 @@ def _led(name: str, runs: int, watch: Callable[[bool], None]) -> None:
 
     def one(data: bytes) -> None:
         watch(True)
+        signal.setitimer(signal.ITIMER_PROF, _SECONDS)
         try:
             target(data)
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             watch(False)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -181,8 +186,10 @@ def _led(name: str, runs: int, watch: Callable[[bool], None]) -> None:
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in _WORDS))
         for seed in seeds(name):  # what is imported late is imported now
             target(seed)
-        atheris.Setup([sys.argv[0], f"-runs={runs}", "-max_len=4096", f"-timeout={_SECONDS}",
-                       "-rss_limit_mb=2048", f"-dict={words}", "-print_final_stats=1", folder],
+        signal.signal(signal.SIGPROF, _late)
+        atheris.Setup([sys.argv[0], f"-runs={runs}", "-max_len=4096", f"-timeout={_HANGS}",
+                       "-rss_limit_mb=2048", f"-artifact_prefix={folder}/", f"-dict={words}",
+                       "-print_final_stats=1", folder],
                       one)  # fmt: skip
         atheris.Fuzz()
 

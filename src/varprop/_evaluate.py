@@ -13,6 +13,7 @@ from varprop._expression import (
     CONSTANTS,
     Binary,
     Call,
+    Choice,
     Constant,
     Extreme,
     Node,
@@ -125,7 +126,7 @@ class Evaluation:
         return values[-1]
 
 
-def _function(node: Node) -> Callable[..., Any]:
+def _function(node: Binary | Call | Extreme | Choice) -> Callable[..., Any]:
     """What a node does with the values of its children."""
     if isinstance(node, Binary):
         return _ARITHMETIC[node.op]

@@ -57,7 +57,7 @@ class Tail:
     def __call__(self, x: Array) -> Array:
         """The polynomial; inf where it is beyond float64."""
         with np.errstate(over="ignore"):
-            return np.polyval(self._coefficients, x)
+            return np.asarray(np.polyval(self._coefficients, x), dtype=np.float64)
 
 
 def tails(

@@ -75,9 +75,9 @@ class InitReport:
     left : tuple of str
         Modules with parameters that stay as they were.
     dropout : tuple of str
-        Modules that drop units. Nothing is done about them: it is in evaluation mode that layers
-        are critical. In training mode each multiplies the mean square by 1/(1 - p), and `trace`
-        tells what becomes of it.
+        Modules and functions that drop units. Nothing is done about them: it is in evaluation mode
+        that layers are critical. In training mode each multiplies the mean square by 1/(1 - p), and
+        `trace` tells what becomes of it.
 
     Examples
     --------
@@ -198,6 +198,11 @@ def init_(model: nn.Module, x: Any = None) -> InitReport:
     ]
     layers = tuple(layer for layer, _, _ in plan)
     dropout = [name for name, m in model.named_modules() if isinstance(m, _DROPOUT) and m.p > 0]
+    dropout += [
+        node.name
+        for node in nodes
+        if node.kind == "dropout" and node.target is None and node.facts.get("keep", 0.0) < 1
+    ]
     return InitReport(
         type(model).__name__, layers, branches, tuple(n or "(model)" for n in left), tuple(dropout)
     )
