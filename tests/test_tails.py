@@ -48,6 +48,18 @@ def test_parts_with_few_digits():
 
 
 @pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("log(cosh(x))", np.inf),
+        ("(exp(x)-exp(-x))/(exp(x)+exp(-x))", 1.0),
+        ("x/(1+exp(-x))", np.inf),
+    ],
+)
+def test_at_infinity(text, limit):
+    assert parse(text).numpy(np.inf) == limit
+
+
+@pytest.mark.parametrize(
     ("text", "x"),
     [
         ("log(cosh(x)) + max(x - 1e5, 0)", 2e5),  # a kink far out

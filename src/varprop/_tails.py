@@ -56,8 +56,12 @@ class Tail:
 
     def __call__(self, x: Array) -> Array:
         """The polynomial; inf where it is beyond float64."""
+        first, *others = self._coefficients
+        values = np.full_like(x, first)
         with np.errstate(over="ignore"):
-            return np.asarray(np.polyval(self._coefficients, x), dtype=np.float64)
+            for coefficient in others:
+                values = values * x + coefficient
+        return values
 
 
 def tails(
