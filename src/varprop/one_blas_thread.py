@@ -12,11 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
-
-from threadpoolctl import ThreadpoolController
+from typing import Any
 
 _alone = Lock()
-_libraries = cache(ThreadpoolController)  # to look for them takes longer than a small spectrum
+_SET = "KMP_DUPLICATE_LIB_OK"  # by threadpoolctl as it is imported; nobody has asked for it
+
+
+@cache  # to look for the libraries takes longer than a small spectrum
+def _libraries() -> Any:
+    was_there = _SET in os.environ
+    from threadpoolctl import ThreadpoolController
+
+    if not was_there:
+        os.environ.pop(_SET, None)
+    return ThreadpoolController()
 
 
 def _renew() -> None:
