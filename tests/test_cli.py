@@ -179,7 +179,7 @@ def test_one_file_cannot_be_both(calls: Calls, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("simulate", "--depth is missing"),
+        ("simulate", "--depth is missing: how many layers? As in --depth 200, or --widths 100,50"),
         ("simulate --depth 0", "--depth must be from 1"),
         ("simulate --widths 5", "Invalid value for '--widths': '5' is one number"),
         ("simulate --widths 5,0", "--widths (number 2) must be from 1"),

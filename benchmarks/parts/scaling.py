@@ -40,8 +40,8 @@ def write(records: Records) -> str:
             tables.table(["against", "from - to", "exponent"], rows),
             f"![Time against width and depth]({figures.scaling(record)})",
             f"Speed of {most} threads over 1: {'; '.join(gains)}.",
-            "Peak memory of a process, above what importing takes; nothing is stored that can be "
-            "drawn again:",
+            "Peak memory of a process, above what importing takes. Of one input nothing is stored "
+            "that can be drawn again:",
             tables.table(["a call", "memory"], memory),
         )
     )

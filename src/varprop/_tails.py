@@ -56,7 +56,7 @@ class Tail:
 
     def __call__(self, x: Array) -> Array:
         """The polynomial; inf where it is beyond float64."""
-        first, *others = self._coefficients
+        first, *others = self._coefficients  # np.polyval begins with 0, and 0 times inf is nan
         values = np.full_like(x, first)
         with np.errstate(over="ignore"):
             for coefficient in others:
