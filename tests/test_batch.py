@@ -1,8 +1,7 @@
-"""Several inputs, tangents and architectures at any size: bits, exact cases, bad input."""
+"""Several inputs, tangents and architectures at any size: exact cases, bad input."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,169 +9,11 @@ import time
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from levels import HERE
+from batch_cases import CASES, simulate
 
 import varprop
-from varprop import Norm, Propagation, Residual, batch, load
-
-FloatArray = npt.NDArray[np.float64]
-
-X = np.array([[1.0, -0.5, 2.0], [1.2, -0.4, 1.9], [-1.0, 3.0, 0.2], [1.0, -0.5, 2.0]])
-CASES: dict[str, dict[str, Any]] = {
-    "a pair": {"act": "tanh", "width": 50, "sigma_w": 1.5, "sigma_b": 0.3, "correlation": 0.5},
-    "four inputs": {
-        "act": "relu", "widths": (3, 40, 2, 30, 7, 5), "x": X * [[1], [1], [1e200], [1]],
-        "cotangents": 2,
-    },
-    "a very close pair": {"act": "gelu", "width": 30, "sigma_w": 1.5, "log_gap": -1e5},
-    "tangents, a histogram": {
-        "act": "tanh", "width": 20, "sigma_w": 2.0, "tangents": 3, "histogram": 8,
-    },
-    "skips": {
-        "act": "gelu", "width": 30, "residual": Residual(0.5, -1.1), "correlation": 0.3,
-        "sigma_b": 0.2, "histogram": np.linspace(-2, 2, 9),
-    },
-    "skips, one input, tangents": {
-        "act": "softplus", "width": 30, "residual": Residual(0.5, 0.7), "tangents": 2,
-        "dropout": 0.9,
-    },
-    "LayerNorm, dropout": {
-        "act": "relu", "width": 30, "norm": "layer", "dropout": 0.8, "correlation": 0.9,
-    },
-    "RMSNorm after the sum": {
-        "act": "tanh", "width": 30, "norm": Norm("rms", "post"), "x": np.eye(2, 30) + 1,
-        "residual": Residual("1/sqrt(depth)"), "tangents": 1,
-    },
-    "layers that differ": {
-        "widths": (9, 30, 70, 20, 5, 40), "act": ["tanh", "relu", "x+sin(x)", "gelu", "x**2"],
-        "scheme": ["he", "orthogonal(1.3)", "lecun", "he", "orthogonal"], "correlation": 0.5,
-    },
-    "orthogonal": {
-        "act": "tanh", "widths": (3, 20, 4, 30, 3, 6), "scheme": "orthogonal(1.5)", "x": X,
-        "tangents": 2, "cotangents": np.arange(12.0).reshape(2, 6),
-    },
-    "drawn": {
-        "act": "gelu", "widths": (3, 20, 40, 1030, 3, 6), "x": X, "tangents": 2, "cotangents": 2,
-        "scheme": ["torch", "he", "orthogonal(1.3)", "rademacher, 1/fan_in", "sparse(0.5)"],
-    },
-    "drawn, orthogonal": {
-        "act": "tanh", "widths": (3, 20, 4, 30, 33, 6), "scheme": "orthogonal(1.5)", "x": X,
-        "tangents": 2, "cotangents": np.arange(12.0).reshape(2, 6), "engine": "dense",
-    },
-    "drawn, nineteen inputs": {
-        "act": "relu", "width": 40, "scheme": "he", "x": np.eye(19, 40) + 0.1, "engine": "dense",
-    },
-    "a callable": {
-        "act": (np.arctan, lambda x: 1 / (1 + x * x)), "width": 5000, "correlation": 0.5,
-        "trials": 2, "depth": 2,
-    },
-    "several blocks": {
-        "act": "gelu", "width": 17_000, "correlation": 0.9, "norm": "layer", "dropout": 0.5,
-        "residual": Residual(0.5), "histogram": True, "trials": 2, "depth": 3,
-    },
-    "several blocks, orthogonal": {
-        "act": "tanh", "widths": (17_000, 9000, 17_000), "scheme": "orthogonal", "tangents": 2,
-        "trials": 2, "depth": 2, "cotangents": 2,
-    },
-}  # fmt: skip
-
-
-def simulate(name: str, **more: Any) -> Propagation:
-    return varprop.simulate(**{"depth": 5, "seed": 12, "trials": 7, **CASES[name], **more})
-
-
-def bits(p: Propagation) -> bytes:
-    arrays = [getattr(p.rows, name) for name in p.rows.names]
-    arrays += [] if p.histogram is None else p.histogram.arrays().values()
-    return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_threads(name: str) -> None:
-    for trials in (1, CASES[name].get("trials", 7)):
-        one = bits(simulate(name, trials=trials, threads=1))
-        for threads in (2, 3):
-            assert bits(simulate(name, trials=trials, threads=threads)) == one
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_drawn_again_or_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = simulate(name)
-    monkeypatch.setattr(batch, "_HELD", 0)
-    assert bits(simulate(name)) == bits(held)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pieces_parts_and_files(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    whole = simulate(name)
-    trials = whole.trials
-    parts = simulate(name, trials=1), simulate(name, trials=trials - 1, first_trial=1)
-    assert parts[1] + parts[0] == whole
-    assert bits(parts[1] + parts[0]) == bits(whole)
-    whole.save(tmp_path / "run")
-    assert bits(load(tmp_path / "run")) == bits(whole)
-    monkeypatch.setattr(batch, "_PIECE", 1.0)
-    assert bits(simulate(name)) == bits(whole)
-
-
-ALL_CASES = """
-import hashlib, sys
-sys.path.insert(0, sys.argv[1])
-import test_batch
-import varprop._core
-print(varprop._core.SIMD)
-for name in test_batch.CASES:
-    print(hashlib.sha256(test_batch.bits(test_batch.simulate(name))).hexdigest())
-"""
-
-
-def test_instruction_sets() -> None:
-    outputs = []
-    for level in HERE:
-        run = subprocess.run(
-            [sys.executable, "-c", ALL_CASES, os.path.dirname(__file__)],
-            env={**os.environ, "VARPROP_SIMD": level},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        lines = run.stdout.split()
-        assert lines[0] == level
-        outputs.append(lines[1:])
-    assert all(len(lines) == len(CASES) and lines == outputs[0] for lines in outputs)
-
-
-FILLED = """
-import ctypes, sys
-sys.path.insert(0, sys.argv[1])
-import test_batch
-perturb = ctypes.CDLL(None).mallopt
-for name in test_batch.CASES:
-    found = set()
-    for byte in (0, 1, 256):
-        perturb(-6, byte)  # what malloc hands out is filled with its complement: 256 makes nan
-        found.add(test_batch.bits(test_batch.simulate(name, threads=1)))
-    assert len(found) == 1, name
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mallopt belongs to the GNU C library")
-def test_nothing_is_read_that_was_not_written() -> None:
-    folder = os.path.dirname(__file__)
-    run = subprocess.run(
-        [sys.executable, "-c", FILLED, folder], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_golden_results(name: str, golden: Any) -> None:
-    """Results that a release must not change unannounced: the last layer of the first trial."""
-    rows = simulate(name, trials=1).rows
-    for field in rows.names:
-        golden(f"batch: {name}: {field}", np.atleast_1d(getattr(rows, field)[0])[..., -1:])
+from varprop import Residual
 
 
 @pytest.mark.parametrize("name", CASES)

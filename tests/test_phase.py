@@ -12,8 +12,9 @@ import pytest
 from budget import Share, two_sided
 
 import varprop
-from varprop import phase_cell
+from varprop import batch, phase_cell
 from varprop.cli import main
+from varprop.engines import Run
 from varprop.phase import phase_diagram
 from varprop.phase_edge import edge_at_depth
 from varprop.phase_theory import correlation_rates, edge_of_chaos
@@ -127,8 +128,9 @@ def test_cells_are_those_of_simulate() -> None:
     assert found.correlation[1, 2] == pytest.approx(pair.correlation.mean[-1], rel=1e-14)
     assert found.correlation_stderr[1, 2] == pytest.approx(pair.correlation.stderr[-1], rel=1e-12)
     p = varprop.simulate(**net)
-    assert found.log_variance[1, 2] == p.variance.log_mean[-1]
-    ratios = p.gradient.trials[:, 10] / p.gradient.trials[:, -1]
+    assert found.log_variance[1, 2] == pytest.approx(p.variance.log_mean[-1], abs=1e-12)
+    gradient = varprop.simulate(**net, correlation=0.5, backward=True).gradient.trials[:, 0]
+    ratios = gradient[:, 10] / gradient[:, -1]
     assert found.growth[1, 2] == pytest.approx(np.log(ratios.mean()) / 9, rel=1e-12)
     relative = ratios.std(ddof=1) / np.sqrt(trials) / ratios.mean()
     assert found.growth_stderr[1, 2] == pytest.approx(relative / 9, rel=1e-12)
@@ -165,12 +167,13 @@ def test_correlations_are_those_of_theory() -> None:
 
 
 def test_where_pairs_are_lost_one_input_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def simulate(**arguments: Any) -> varprop.Propagation:
-        if arguments["sigma_w"] < 1 and arguments["correlation"] is not None:
-            raise OverflowError("in layer 3 every value is below float64")
-        return varprop.simulate(**arguments)
+    def together(runs: list[Run]) -> list[Any]:
+        lost = OverflowError("in layer 3 every value is below float64")
+        low = [run.network.distinct_schemes[0].scale < 1 for run in runs]
+        found = batch.measure_together(runs)
+        return [lost if below else one for below, one in zip(low, found, strict=True)]
 
-    monkeypatch.setattr(phase_cell, "simulate", simulate)
+    monkeypatch.setattr(phase_cell, "measure_together", together)
     found = phase_diagram(
         "tanh", sigma_w=[0.5, 1.5], sigma_b=[0.1, 0.2], depth=9, width=50, stderr=None
     )
@@ -205,7 +208,7 @@ def test_progress_counts_cells() -> None:
 def test_bad_arguments_stop_before_the_work(
     monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(phase_cell, "simulate", None)
+    monkeypatch.setattr(phase_cell, "measure_together", None)
     with pytest.raises(ValueError, match=message):
         phase_diagram(**(SMALL | parameters))
 

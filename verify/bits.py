@@ -1,7 +1,7 @@
 """The same bits from other builds: ``python -m verify.bits [--folder F]``.
 
 Builds the engines with gcc and clang, without optimisation and with, and compares the results of
-every golden case (tests/test_engines.py and tests/test_batch.py: all engines, architectures,
+every golden case (tests/test_engines.py and tests/test_batch_bits.py: all engines, architectures,
 chunkings and thread counts) by way of the tests themselves, which hold them against the record.
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
                 run = made.run(
                     ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k",
                      "golden or threads or chunks or parts or words_are", "tests/test_streams.py",
-                     "tests/test_engines.py", "tests/test_batch.py", "tests/test_weights.py",
+                     "tests/test_engines.py", "tests/test_batch_bits.py", "tests/test_weights.py",
                      "tests/test_random_matrix.py", "tests/test_jacobian.py"],
                     env={"VARPROP_SIMD": level},
                 )  # fmt: skip

@@ -24,7 +24,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 _BLOCK = 4096  # units that threads can share out within a layer
 _PIECE = 2e8  # multiply-adds and numbers drawn between two looks at Python
 _KEPT = 6.4e7  # bytes of pre-activations that a trial may keep for the way back
-_HELD = 8e6  # bytes of drawn numbers that it may hold: reading them beats drawing them again
+_HELD = 8e6  # bytes that it may hold: reading them beats making them again
+_SHARED = 6.4e7  # bytes of drawn numbers that it may hold for other networks
 _NORMS = {"rms": 1, "layer": 2}
 _NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
 
@@ -36,21 +37,44 @@ def _shares_layers(run: Run, trials: int) -> bool:
 
 def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arrays:
     """Measure `run.trials` networks: arrays named as in `Rows`, and the histogram's."""
-    call = _Call(run)
-    found: Arrays = {}
+    call = _Call([run])
+    found = call.room()
     for start in range(0, run.trials, call.batch):
         call(found, start, min(start + call.batch, run.trials))
+        if trouble := call.trouble(0):
+            raise trouble
         if progress is not None:
             progress(min(start + call.batch, run.trials) / run.trials)
-    return call.finish(found)
+    return call.finish(found, 0)
+
+
+def measure_together(runs: list[Run]) -> list[Arrays | OverflowError]:
+    """The same of runs that differ in gains or activations alone: what they draw is drawn once.
+
+    Each gives the bits that it gives alone, or the error. Biases must be there in all or in none,
+    and none may have tangents or a histogram.
+    """
+    call = _Call(runs)
+    found = call.room()
+    for start in range(0, runs[0].trials, call.batch):
+        call(found, start, min(start + call.batch, runs[0].trials))
+    return [call.trouble(number) or call.finish(found, number) for number in range(len(runs))]
 
 
 class _Call:
     """What does not change from one piece of the trials to the next."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.holders, self.which = _plans(run.network, run.seed, run.saturated_below)
+    def __init__(self, runs: list[Run]) -> None:
+        self.runs, self.run = runs, runs[0]  # but for gains and activations they are all the same
+        run = runs[0]
+        plans = [_plans(one.network, one.seed, one.saturated_below) for one in runs]
+        self.holders = [holder for holders, _ in plans for holder in holders]
+        firsts = np.cumsum([0] + [len(holders) for holders, _ in plans[:-1]])
+        self.which = np.array(
+            [first + which for first, (_, which) in zip(firsts, plans, strict=True)], dtype=np.int32
+        )
+        self.status = np.zeros(len(runs) * run.trials, dtype=np.int32)
+        self.stopped_at = np.zeros(len(runs) * run.trials, dtype=np.int64)
         self.order, self.parent, self.x, self.log_x = _columns(run)
         given = run.cotangents if isinstance(run.cotangents, np.ndarray) else None
         if given is None:
@@ -67,28 +91,33 @@ class _Call:
         work = float(sizes.sum()) * columns * (10 + 4 * columns) * (1 + 2 * run.backward)
         if run.engine == "dense":
             work += float((sizes[1:] * sizes[:-1]).sum()) * (2 + columns) * (1 + run.backward)
+        work *= len(self.runs)
         return max(run.threads, min(run.trials, int(_PIECE * run.threads / work)))
+
+    def room(self) -> Arrays:
+        """Where the results of all trials go."""
+        run, depth = self.run, self.run.network.depth
+        back = depth if run.backward else 0
+        gradients = run.graded * run.gradients
+        rows = len(self.runs) * run.trials
+        found: Arrays = {
+            name: np.empty((rows, count, layers))
+            for name, count, layers in (
+                ("log_gap", run.pairs, depth),
+                ("log_kernel_gap", run.pairs, depth),
+                ("log_gradient", gradients, back),
+                ("log_sum_gradient", gradients, back * run.sums),
+                ("log_tangent", run.tangents, depth),
+                ("log_adjoint", run.tangents, back),
+            )
+        }
+        found["rows"] = np.empty((len(LAYER_FIELDS), rows, run.inputs, depth))
+        found["died"] = np.zeros((rows, run.inputs), dtype=np.int64)
+        return found
 
     def __call__(self, found: Arrays, start: int, stop: int) -> None:
         """Run the trials start .. stop, numbered from the run's first, into `found`."""
         run, network, size = self.run, self.run.network, stop - start
-        inputs, depth = run.inputs, network.depth
-        back = depth if run.backward else 0
-        gradients = inputs * run.gradients
-        for name, count, layers in (
-            ("log_gap", run.pairs, depth),
-            ("log_kernel_gap", run.pairs, depth),
-            ("log_gradient", gradients, back),
-            ("log_sum_gradient", gradients, back * run.sums),
-            ("log_tangent", run.tangents, depth),
-            ("log_adjoint", run.tangents, back),
-        ):
-            found.setdefault(name, np.empty((run.trials, count, layers)))
-        found.setdefault("rows", np.empty((len(LAYER_FIELDS), run.trials, inputs, depth)))
-        found.setdefault("died", np.zeros((run.trials, inputs), dtype=np.int64))
-        piece = slice(start, stop)
-        status = np.zeros(size, dtype=np.int32)
-        stopped_at = np.zeros(size, dtype=np.int64)
         wide = _shares_layers(run, size)
         threads = run.threads if wide else min(run.threads, size)
         for holder in self.holders:
@@ -102,25 +131,30 @@ class _Call:
             self.log_x,
             self.given,
             self.log_given,
-            _architecture(run),
-            run.first_trial + start,
+            _architecture(run, len(self.runs) > 1),
+            run.first_trial,
+            start,
+            stop,
+            run.graded,
             run.tangents,
             max(1, run.gradients),
             threads,
             wide,
-            found["rows"][:, piece],
-            found["died"][piece],
-            found["log_gap"][piece],
-            found["log_kernel_gap"][piece],
-            found["log_gradient"][piece],
-            found["log_sum_gradient"][piece],
-            found["log_tangent"][piece],
-            found["log_adjoint"][piece],
+            found["rows"],
+            found["died"],
+            found["log_gap"],
+            found["log_kernel_gap"],
+            found["log_gradient"],
+            found["log_sum_gradient"],
+            found["log_tangent"],
+            found["log_adjoint"],
             *self.counters,
-            status,
-            stopped_at,
+            self.status,
+            self.stopped_at,
         )
-        self._check(status, stopped_at)
+        for holder in self.holders:
+            if holder.error is not None:
+                raise holder.error
 
     def _counters(self, threads: int) -> tuple[npt.NDArray[Any], ...]:
         """Edges, counts, exponents and values outside, one set for each thread and all trials."""
@@ -133,33 +167,37 @@ class _Call:
             np.zeros((threads, 2, depth, 2), dtype=np.int64),
         )
 
-    def _check(self, status: npt.NDArray[np.int32], stopped_at: npt.NDArray[np.int64]) -> None:
-        for holder in self.holders:
-            if holder.error is not None:
-                raise holder.error
+    def trouble(self, number: int) -> OverflowError | None:
+        """What went wrong in one of the runs."""
+        run = self.runs[number]
+        status = self.status[number * run.trials : (number + 1) * run.trials]
         failed = np.flatnonzero(status)
-        if failed.size:
-            layer, code = int(stopped_at[failed[0]]), int(status[failed[0]])
-            act = self.run.network.acts[layer - 1]
-            back, code = divmod(code, batch.BACK_STATUS)
-            if code == batch.LOST_STATUS:
-                raise OverflowError(
-                    f"in layer {layer} every value or slope of activation {str(act)!r} is below "
-                    "float64; only one input of a plain network is followed further than that: "
-                    "use another sigma_w, less depth, or backward=False"
-                )
-            if code == batch.UNCOUNTED_STATUS:
-                raise OverflowError(uncountable(layer))
-            raise OverflowError((trouble_back if back else trouble)(act, code, layer))
+        if not failed.size:
+            return None
+        layer, code = int(self.stopped_at[number * run.trials + failed[0]]), int(status[failed[0]])
+        act = run.network.acts[layer - 1]
+        back, code = divmod(code, batch.BACK_STATUS)
+        if code == batch.LOST_STATUS:
+            return OverflowError(
+                f"in layer {layer} every value or slope of activation {str(act)!r} is below "
+                "float64; only one input of a plain network is followed further than that: "
+                "use another sigma_w, less depth, or backward=False"
+            )
+        if code == batch.UNCOUNTED_STATUS:
+            return OverflowError(uncountable(layer))
+        return OverflowError((trouble_back if back else trouble)(act, code, layer))
 
-    def finish(self, found: Arrays) -> Arrays:
-        """Back in the order of the inputs, axes of length 1 dropped, named as in `Rows`."""
+    def finish(self, everything: Arrays, number: int) -> Arrays:
+        """Of one run, in the order of the inputs, axes of length 1 dropped, named as in `Rows`."""
         run = self.run
+        mine = slice(number * run.trials, (number + 1) * run.trials)
+        found = {name: array[mine] for name, array in everything.items() if name != "rows"}
+        rows = everything["rows"][:, mine]
         back = np.argsort(self.order) if run.reordered else slice(None)
-        arrays = dict(zip(LAYER_FIELDS, found.pop("rows")[:, :, back], strict=True))
+        arrays = dict(zip(LAYER_FIELDS, rows[:, :, back], strict=True))
         arrays["died"] = found["died"][:, back]
         for name in ("log_gradient", "log_sum_gradient"):
-            shape = (run.trials, run.inputs, run.gradients, found[name].shape[-1])
+            shape = (run.trials, run.graded, run.gradients, found[name].shape[-1])
             if found[name].size:
                 arrays[name] = found.pop(name).reshape(shape)[:, back]
         if run.pairs:
@@ -209,13 +247,14 @@ def _plans(
     return holders, which
 
 
-def _architecture(run: Run) -> dict[str, Any]:
-    network = run.network
+def _architecture(run: Run, together: bool) -> dict[str, Any]:
+    network, level = run.network, _hold(run, together)[0]
     residual, norm = network.residual, network.norm
     return {
         "dense": run.engine == "dense",
         "step": _step(run),
-        "holds": _held(run) > 0,
+        "holds": level,
+        "shares": together and level > 0,
         "residual": residual is not None,
         "skip": 0.0 if residual is None else residual.skip,
         "branch": 1.0 if residual is None else residual.factor(network.depth),
@@ -237,13 +276,28 @@ def _step(run: Run) -> int:
     return max(2, depth if depth * _frame(run) <= _KEPT else math.isqrt(depth - 1) + 1)
 
 
-def _held(run: Run) -> int:
-    """Bytes of what is drawn on the way up, if it is held for the way back, else 0."""
-    if run.engine == "dense" or not run.backward:
-        return 0
+def _hold(run: Run, together: bool = False) -> tuple[int, int]:
+    """What is held of the way up for the way back, and its bytes.
+
+    0: nothing; 1: what is drawn; 2: activations and slopes, too. What several runs draw together
+    is held for all of them, orthogonal frames aside, which depend on what they meet.
+    """
+    network = run.network
+    if run.engine == "dense" or not (run.backward or together):
+        return 0, 0
     columns = run.inputs + run.tangents
-    size = run.network.depth * (columns + 1) * (_frame(run) // columns)
-    return size if size <= _HELD else 0
+    one = network.depth * (_frame(run) // columns)
+    draws = (columns + 1) * one
+    layers = draws + (columns + run.graded) * one if run.backward else draws
+    limit = _HELD
+    if together:
+        if any(law != "normal" for law in network.distributions):
+            return 0, 0
+        back = run.graded * run.gradients * one
+        draws, layers, limit = draws + back, layers + back, _SHARED
+    if layers > draws and layers <= limit and network.residual is None and network.norm is None:
+        return 2, int(layers)
+    return (1, int(draws)) if draws <= limit else (0, 0)
 
 
 def _frame(run: Run) -> int:
@@ -254,15 +308,16 @@ def _frame(run: Run) -> int:
 def memory(run: Run) -> int:
     """Bytes that the engine's vectors take, results aside."""
     columns, depth = run.inputs + run.tangents, run.network.depth
-    gradients = run.inputs * run.gradients + run.tangents * run.backward
+    gradients = run.graded * run.gradients + run.tangents * run.backward
     shared = _shares_layers(run, run.trials)
     workers = 1 if shared else min(run.threads, run.trials)
-    vectors = 4 * columns + 2 * run.inputs + 1 + (columns + 2 * gradients) * run.backward
+    vectors = 4 * columns + run.inputs + 1
+    vectors += (columns + run.graded + 2 * gradients) * run.backward
     each = vectors * _frame(run) // columns
     if run.network.residual is not None or run.engine == "dense":
         step = _step(run)
         each += (step + (depth // step) * run.backward) * _frame(run)
-    each += _held(run)
+    each += _hold(run)[1]
     if run.engine == "dense":
         each += (16 if shared else 1) * gradients * _frame(run) // columns
     each += 8 * depth * columns * (columns + 5) * run.backward + 32 * (columns + gradients) ** 2

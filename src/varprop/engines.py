@@ -91,6 +91,7 @@ class Run:
     tangents: int = 0
     why: str = "asked for"  # this engine
     histogram: int | FloatArray | None = None  # automatic bins, or the edges of fixed ones
+    first_alone: bool = False  # gradients are measured of the first input only
 
     @property
     def inputs(self) -> int:
@@ -115,6 +116,11 @@ class Run:
         return self.cotangents if isinstance(self.cotangents, int) else len(self.cotangents)
 
     @property
+    def graded(self) -> int:
+        """Of how many inputs gradients are measured."""
+        return 1 if self.first_alone else self.inputs
+
+    @property
     def sums(self) -> bool:
         """Whether gradients with respect to the sum before a norm are measured beside."""
         norm = self.network.norm
@@ -130,7 +136,7 @@ class Run:
     @property
     def statistics(self) -> int:
         """How many numbers are measured in each layer of a trial."""
-        gradients = self.inputs * self.gradients * (1 + self.sums)
+        gradients = self.graded * self.gradients * (1 + self.sums)
         along = self.tangents * (1 + self.backward)
         return len(LAYER_FIELDS) * self.inputs + gradients + 2 * self.pairs + along
 

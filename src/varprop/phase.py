@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from .arguments import whole
 from .network import ActivationSpec, Network
-from .phase_cell import Cell, measure
+from .phase_cell import Cell, Task, measure
 from .simulate import MAX_TRIAL
 from .sweep_executors import run_all, workers
 from .sweep_grid import Grid
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["PhaseDiagram", "phase_diagram"]
 
 FloatArray = npt.NDArray[np.float64]
-Item = tuple[int, dict[str, Any]]
 
 SIGMA_W, SIGMA_B = np.linspace(0.5, 3.0, 26), np.linspace(0.0, 1.0, 11)
+
+_TOGETHER = 2e7  # units of a task's networks, about half a second of one thread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -192,11 +194,11 @@ def phase_diagram(
 
     Notes
     -----
-    The cells of one sigma_b have the same networks: their errors go together, and neighbours are
-    compared more exactly than each alone. Those of the next one have others, so that the errors
-    of the edge are independent: row i begins at trial i * most_trials of the seed. How many
-    networks a cell gets depends on what was measured in it alone, so the numbers are the same for
-    any executor. At great depth over width a mean rests on
+    The cells of one sigma_b have the same networks: their errors go together, neighbours are
+    compared more exactly than each alone, and what many cells draw is drawn once. Those of the
+    next one have others, so that the errors of the edge are independent: row i begins at trial
+    i * most_trials of the seed. How many networks a cell gets depends on what was measured in it
+    alone, so the numbers are the same for any executor. At great depth over width a mean rests on
     few networks, and so does its standard error; so it does in a cell that had only 16 networks.
 
     Examples
@@ -224,25 +226,24 @@ def phase_diagram(
     grid = Grid(fixed, grid.axes, first)
     grid.runs()
     cells = [Cell(depth) for _ in range(grid.size)]
+    groups = _groups(len(rows), len(columns), depth * width * first)
     with (
-        workers(executor, grid.size, threads) as (pool, each, trouble),
+        workers(executor, len(groups), threads) as (pool, each, trouble),
         shown_progress(progress, 0, grid.size) as update,
     ):
-        starts = np.repeat(most * np.arange(len(rows)), len(columns)).tolist()
-        queue = _Queue(
-            (cell, {**grid.arguments(cell), "first_trial": start, "threads": each})
-            for cell, start in enumerate(starts)
-        )
+        starts = [most * (cell // len(columns)) for cell in range(grid.size)]
+        queue = _Queue(Task(grid, group, starts[group[0]], first, each) for group in groups)
         done = 0
-        for (number, arguments), found in run_all(pool, measure, queue, trouble):
-            there = cells[number].add(found)
-            wanted = there if stderr is None else cells[number].wanted(stderr, most)
-            if wanted > there:
-                own = {"first_trial": starts[number] + there, "trials": wanted - there}
-                queue.append((number, arguments | own))
-            else:
-                done += 1
-                update(done)
+        for task, measured in run_all(pool, measure, queue, trouble):
+            for number, found in zip(task.cells, measured, strict=True):
+                there = cells[number].add(found)
+                wanted = there if stderr is None else cells[number].wanted(stderr, most)
+                if wanted > there:
+                    alone, start = range(number, number + 1), starts[number] + there
+                    queue.append(Task(grid, alone, start, wanted - there, each))
+                else:
+                    done += 1
+                    update(done)
     summaries = np.array([cell.summary() for cell in cells]).T.reshape(7, *grid.shape)
     names = (
         "log_variance", "log_variance_stderr", "growth", "growth_stderr", "predicted_growth",
@@ -261,19 +262,30 @@ def phase_diagram(
     )
 
 
-class _Queue(Iterator[Item]):
+def _groups(rows: int, columns: int, units: int) -> list[range]:
+    """Cells whose first networks are measured together: as even parts of a row as `units` allow."""
+    parts = min(columns, math.ceil(columns * units / _TOGETHER))
+    ends = [columns * part // parts for part in range(parts + 1)]
+    return [
+        range(row * columns + start, row * columns + stop)
+        for row in range(rows)
+        for start, stop in pairwise(ends)
+    ]
+
+
+class _Queue(Iterator[Task]):
     """What is to be done: taken from the front while more comes in at the end."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._items = deque(items)
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = deque(tasks)
 
-    def append(self, item: Item) -> None:
-        self._items.append(item)
+    def append(self, task: Task) -> None:
+        self._tasks.append(task)
 
-    def __next__(self) -> Item:
-        if not self._items:
+    def __next__(self) -> Task:
+        if not self._tasks:
             raise StopIteration
-        return self._items.popleft()
+        return self._tasks.popleft()
 
 
 def _axis(name: str, values: npt.ArrayLike) -> FloatArray:

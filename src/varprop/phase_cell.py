@@ -8,14 +8,16 @@ is ln chi_1 in the limit of width and depth.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .batch import measure_together
 from .network import Network
-from .simulate import simulate
 from .statistic import LayerStatistic
+from .sweep_grid import Grid
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -71,30 +73,58 @@ class Cell:
         return log / self._layers, relative / self._layers
 
 
-def measure(item: tuple[int, dict[str, Any]]) -> tuple[FloatArray, float]:
-    """Of each network ln K of the last layer, ln of the growth of g, and ln(1 - c); and theory.
+@dataclass(frozen=True)
+class Task:
+    """The same trials of neighbouring cells in one row of the grid.
 
-    nan in place of ln(1 - c) where two inputs can't be told apart any more.
+    Examples
+    --------
+    >>> grid = Grid.of({"depth": 5, "width": 9, "correlation": 0.5, "backward": True}, trials=3)
+    >>> [found.shape for found, predicted in measure(Task(grid, range(1), 0, 3, 1))]
+    [(3, 3)]
+    """
+
+    grid: Grid
+    cells: range
+    first_trial: int
+    trials: int
+    threads: int
+
+
+def measure(task: Task) -> list[tuple[FloatArray, float]]:
+    """Of each cell's networks ln K of the last layer, ln of the growth of g, ln(1 - c); and theory.
+
+    nan in place of ln(1 - c) where two inputs can't be told apart any more. The cells have the
+    same networks but for sigma_w: what they draw is drawn once. Gradients are those of the first
+    input.
 
     Raises
     ------
     ValueError
         When a network died.
     """
-    arguments = item[1]
-    # A gradient is asked of one input alone: with a second one it would take twice as long.
-    one = simulate(**{**arguments, "correlation": None})
-    variance = _last(one.rows.log_variance)
-    growth = _growth(one.gradient.log.filled(-np.inf))
-    if not np.isfinite([variance, growth]).all():
-        where = ", ".join(f"{name}={arguments[name]}" for name in ("sigma_w", "sigma_b"))
-        raise ValueError(f"at {where} a network's signal or gradient is exactly 0: use more width")
-    try:
-        gap = _last(simulate(**{**arguments, "backward": False}).rows.log_gap)
-    except OverflowError:  # beyond float64, where one input alone is carried in logarithms
-        gap = np.full(one.trials, np.nan)
-    gap = np.where(np.isposinf(gap), np.nan, gap)
-    return np.array([variance, growth, gap]), predicted_growth(one.network)
+    where = {name: getattr(task, name) for name in ("first_trial", "trials", "threads")}
+    runs = [replace(task.grid.run(cell), first_alone=True, **where) for cell in task.cells]
+    runs[0].require_memory()
+    found = []
+    for cell, run, arrays in zip(task.cells, runs, measure_together(runs), strict=True):
+        if isinstance(arrays, OverflowError):  # one input alone is carried in logarithms
+            one = replace(run, x=None, log_gap=None, first_alone=False).rows()
+            assert one.log_gradient is not None
+            log_k, log_gradient = one.log_variance, one.log_gradient
+            gap = np.full(run.trials, np.nan)
+        else:
+            log_k, log_gradient = arrays["log_variance"][:, 0], arrays["log_gradient"]
+            gap = arrays["log_gap"][:, -1]
+        measured = np.array([log_k[:, -1], _growth(log_gradient), gap])
+        if not np.isfinite(measured[:2]).all():
+            raise ValueError(
+                f"at {task.grid.describe(cell)} a network's signal or gradient is exactly 0: "
+                "use more width"
+            )
+        measured[2][np.isposinf(gap)] = np.nan
+        found.append((measured, predicted_growth(run.network)))
+    return found
 
 
 def predicted_growth(network: Network) -> float:
@@ -119,11 +149,6 @@ def _growth(log_gradient: FloatArray) -> Any:
     middle = log_gradient.shape[-1] // 2
     with np.errstate(invalid="ignore"):  # the difference of two logarithms of 0
         return log_gradient[..., middle] - log_gradient[..., -1]
-
-
-def _last(rows: FloatArray | None) -> FloatArray:
-    assert rows is not None
-    return rows[..., -1]
 
 
 def _mean(values: FloatArray) -> tuple[float, float]:

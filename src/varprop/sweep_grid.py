@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,8 @@ class Grid:
         """
         arguments = self.arguments(cell)
         parts = {name: arguments.pop(name, None) for name in _NETWORK_PARTS}
-        signature = inspect.signature(prepare).parameters
-        for name, parameter in inspect.signature(simulate).parameters.items():
-            if name in signature and name not in ("network", *arguments):
-                arguments[name] = parameter.default
-        arguments["threads"] = 1
         try:
-            return prepare(None, parts, **arguments)
+            return prepare(None, parts, **{**_defaults(), **arguments, "threads": 1})
         except (ValueError, TypeError, NotImplementedError) as error:
             raise type(error)(f"{self.describe(cell)}: {error}" if self.axes else str(error)) from (
                 None
@@ -180,6 +176,17 @@ class Grid:
             "axes": [axis.name for axis in self.axes],
             "trials": self.trials,
         }
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """What `prepare` is called with where `simulate` is not told."""
+    known = inspect.signature(prepare).parameters
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(simulate).parameters.items()
+        if name in known and name != "network"
+    }
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

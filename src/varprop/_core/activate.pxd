@@ -3,12 +3,12 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
+from varprop._core.basis cimport orthogonalise, reveal
 from varprop._core.batch cimport (
     LAYER_NORM, LOST, NO_NORM, UNCOUNTED, Asked, State, add_up, find_units, power,
 )
 from varprop._core.columns cimport (
-    COLUMN, Frame, Hand, Team, add_columns, column, each_block, mean_of, orthogonalise, scale,
-    total, triangle, units_of,
+    COLUMN, Frame, Hand, Team, add_columns, column, each_block, mean_of, scale, total, units_of,
 )
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport (
@@ -17,6 +17,11 @@ from varprop._core.layer cimport (
 
 cdef enum:
     PER_INPUT = 5  # sums: z^2, h^2, h, and counts of saturated and zero units
+
+cdef enum:  # what is wanted of a layer beside activations and sums
+    SLOPES = 1  # phi' of the inputs whose gradients are measured
+    VALUES = 2  # what phi is applied to
+    COUNTS = 4  # in histograms
 
 
 # One layer of one trial, as all of its blocks see it
@@ -27,37 +32,22 @@ cdef struct Pass:
     Py_ssize_t layer
     int64_t units
     bint normalise          # before phi, or, alone, in place
-    bint keeps_slopes       # on the way back: values and slopes are wanted
-    bint counts             # into histograms
+    int wanted              # SLOPES, VALUES, COUNTS
     Frame a                 # where A is
     lanes.vp_regime* regime  # of each input
     double* per_step        # of each difference
     int* small
 
 
-cdef inline int copy_task(void* what, int64_t block, int units, Hand* hand,
-                          double* part) noexcept nogil:
-    cdef Pass* of = <Pass*> what
-    cdef int j
-    for j in range(<int> of.units):
-        memcpy(column(of.at.copy, j) + block * BLOCK, column(of.at.z, j) + block * BLOCK,
-               padded_to_group(units) * sizeof(double))
-    return 0
-
-
 cdef inline void find_sample(const Asked* asked, State* at, int64_t units, bint all_columns,
                              Team* team) noexcept nogil:
     """z = Q R, and the inputs' values as coordinates; of the tangents too if asked."""
     cdef int c = asked.columns, count = c if all_columns else asked.inputs, i, j
-    cdef Pass of
     if count == 1:
         orthogonalise(at.z, 1, units, at.r_z, at.inverse, at.room, 0.0, team)
         memset(at.r_z + 1, 0, (c - 1) * sizeof(double))  # nothing along the tangents
     else:
-        if not triangle(at.z, count, units, at.r_z, at.room, team):
-            of.at, of.units = at, count
-            each_block(copy_task, &of, units, team, 0)
-            orthogonalise(at.copy, count, units, at.r_z, at.inverse, at.room, 0.0, team)
+        reveal(at.z, count, units, at.r_z, at.inverse, at.room, at.copy, team)
         for j in range(count - 1, -1, -1):
             for i in range(c - 1, -1, -1):  # from columns of `count` numbers to such of c
                 at.r_z[j * c + i] = at.r_z[j * count + i] if i < count else 0.0
@@ -174,7 +164,7 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
     cdef double* z
     cdef double* e              # a difference as phi sees it
     cdef double* out
-    cdef bint slopes = of.keeps_slopes or asked.tangents > 0  # or for small differences
+    cdef bint slopes = of.wanted & SLOPES or asked.tangents > 0  # or for small differences
     for j in range(asked.inputs):
         slopes = slopes or (at.differs_h[j] and of.small[j])
     memset(sums, 0, asked.inputs * sizeof(lanes.vp_sums))
@@ -209,7 +199,7 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 # the activations of an input that is no difference are its column of h
                 one.h = hand.h + j * cap if at.differs_h[j] else out
                 one.d = hand.d + j * cap
-                if of.keeps_slopes:
+                if of.wanted & SLOPES and j < asked.graded:
                     one.d = column(at.slope, j) + start + done
                 hand.h_of[j], hand.d_of[j] = one.h, one.d
                 if (of.regime[j].code == lanes.VP_CODE_relu and asked.keep == 1.0
@@ -232,12 +222,12 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 if at.differs_h[j]:
                     lanes.vp_difference(e, hand.h_of[parent], hand.d_of[parent], one.h, one.d,
                                         of.per_step[j], of.small[j], out, n)
-                if hand.tally != NULL and of.counts:
+                if hand.tally != NULL and of.wanted & COUNTS:
                     lanes.vp_count(hand.tally, 0, asked.depth, of.layer, hand.raw_of[j],
                                    at.log_z[at.root[j]], n)
                     lanes.vp_count(hand.tally, 1, asked.depth, of.layer, one.h,
                                    0.5 * of.regime[j].log_unit, n)
-                if of.keeps_slopes:
+                if of.wanted & VALUES:
                     for i in range(n):
                         column(at.value, j)[start + done + i] = hand.seen_of[j][i]
                     for i in range(n, padded):  # sums run over whole groups
@@ -333,17 +323,16 @@ cdef inline bint countable(double log) noexcept nogil:
     return log == lanes.VP_NEVER or -lanes.VP_COUNTABLE <= log <= lanes.VP_COUNTABLE
 
 
-cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint keeps_slopes,
+cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, int wanted,
                          Team* team) noexcept nogil:
-    """h, its columns' units and kinds, and the sums of each input."""
+    """h, its columns' units and kinds, the sums of each input, and what else is wanted."""
     cdef Pass of
     cdef double log_k, step
     cdef int j, root
     cdef int64_t units = asked.widths[layer + 1]
     of.asked, of.plan, of.at, of.layer, of.units = asked, asked.plans[layer], at, layer, units
     of.normalise = asked.norm != NO_NORM and not asked.post
-    of.keeps_slopes = keeps_slopes
-    of.counts = not keeps_slopes
+    of.wanted = wanted
     of.regime, of.per_step, of.small = at.regime, at.per_step, at.small
     for j in range(asked.inputs):
         root = at.root[j]
@@ -353,9 +342,9 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint k
         at.regime[j] = regime_of(of.plan, log_k)
         if at.regime[j].status:
             return at.regime[j].status
-        if (of.counts and team.hands.tally != NULL and team.hands.tally.edges == NULL and not (
-                countable(at.log_z[root]) and countable(0.5 * at.regime[j].log_unit))):
-            return UNCOUNTED
+        if wanted & COUNTS and team.hands.tally != NULL and team.hands.tally.edges == NULL:
+            if not (countable(at.log_z[root]) and countable(0.5 * at.regime[j].log_unit)):
+                return UNCOUNTED
         step = at.log_ratio[j] + 0.5 * log_k if at.differs[j] else 0.0
         at.log_h[j] = 0.5 * at.regime[j].log_unit
         at.differs_h[j] = at.differs[j] and asked.keep == 1.0
@@ -378,7 +367,7 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, bint k
     if stand_alone(asked, at):
         if asked.residual:
             detach(asked, at, units, team)
-        of.counts = False
+        of.wanted = wanted & ~COUNTS
         if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
             return lanes.VP_CALLBACK
     for j in range(asked.inputs):

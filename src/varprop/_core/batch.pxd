@@ -26,7 +26,8 @@ cdef struct Asked:
     int tangents
     int columns             # inputs + tangents
     int cotangents
-    int gradients           # inputs * cotangents + tangents; 0: no way back
+    int graded              # of so many inputs, the first ones, gradients are measured
+    int gradients           # graded * cotangents + tangents; 0: no way back
     const int* parent       # of each input: one before it, or -1
     const double* x         # (inputs, stride) as columns are: inputs or differences
     const double* log_x     # ln of their units
@@ -36,6 +37,8 @@ cdef struct Asked:
     bint dense              # weights are drawn, all of them; A is W h
     bint keeps              # z of the layers is kept for the way back, not made again
     bint holds              # what is drawn on the way up is held for the way back
+    bint holds_layers       # and so are activations and slopes, which are not made again
+    bint shares             # what is drawn serves several networks, gradients' normals too
     Py_ssize_t step         # so many layers at a time; of the others one in `step`
     bint residual
     double skip
@@ -55,12 +58,18 @@ cdef struct State:
     double* marks           # z of the last layer before each segment but the first
     Py_ssize_t loaded       # which segment is at hand
     double* held            # (depth, c + 1): A and the biases of all layers
+    double* held_h          # (depth, c): activations
+    double* held_slopes     # (depth, graded)
+    double* held_back       # (depth, d): normals that gradients meet, from layer 1 on
+    Py_ssize_t drawn        # so many layers' A and biases are held already
+    Py_ssize_t drawn_back   # and the gradients' normals from this layer on
     double* parts           # sums over rows of drawn weights
     Frame a                 # c: what is drawn of the weights, W Q = sigma_w/sqrt(fan_in) A
     Frame above             # c: the same of the layer above, on the way back
+    Frame own_h             # c: room for h where it is not held
     Frame h                 # c: activations, then an orthonormal basis of them
     Frame copy              # c: pre-activations, then an orthonormal basis of them
-    Frame slope             # b: phi', masks included
+    Frame slope             # graded: phi', masks included
     Frame value             # b: what phi was applied to
     Frame d                 # d: gradients
     Frame u                 # d: the gradients below, W^T d
@@ -105,12 +114,12 @@ cdef struct State:
 
 # Where the results go
 cdef struct Results:
-    double* rows            # (6, trials, inputs, depth)
+    double* rows            # (6, rows, inputs, depth); a row is a trial of a network
     int64_t field           # from one of the six to the next
-    int64_t* died           # (trials, inputs)
-    double* gradient        # (trials, inputs * cotangents, depth)
+    int64_t* died           # (rows, inputs)
+    double* gradient        # (rows, graded * cotangents, depth)
     double* sum_gradient
-    double* tangent         # (trials, tangents, depth)
+    double* tangent         # (rows, tangents, depth)
     double* adjoint
 
 

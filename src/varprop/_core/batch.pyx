@@ -25,9 +25,10 @@ cdef enum:
 
 
 cdef void run_trial(const Asked* asked, State* at, Results* to, double[:, :, :] gaps,
-                    double[:, :, :] kernel_gaps, Py_ssize_t row, int64_t first_trial,
-                    double* trace, Team* team, int* status, int64_t* stopped_at) noexcept nogil:
-    at.trial = first_trial + row
+                    double[:, :, :] kernel_gaps, Py_ssize_t row, double* trace, Team* team,
+                    int* status, int64_t* stopped_at) noexcept nogil:
+    """One trial of one network."""
+    team.plan = asked.plans[0]
     status[0] = rise(asked, at, to, gaps, kernel_gaps, row, trace, team, stopped_at)
     if status[0] == lanes.VP_OK and asked.gradients:
         status[0] = fall(asked, at, to, row, trace, team, stopped_at)
@@ -35,36 +36,40 @@ cdef void run_trial(const Asked* asked, State* at, Results* to, double[:, :, :] 
             status[0] += BACK
 
 
-def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, double[:, ::1] x,
+def run(list holders, int[:, ::1] which, int64_t[::1] widths, int[::1] parent, double[:, ::1] x,
         double[::1] log_x, double[:, ::1] given, double[::1] log_given, dict arch,
-        int64_t first_trial, int tangents, int cotangents, int threads, bint wide,
-        double[:, :, :, :] rows, int64_t[:, ::1] died, double[:, :, :] gaps,
-        double[:, :, :] kernel_gaps, double[:, :, ::1] gradient, double[:, :, ::1] sum_gradient,
-        double[:, :, ::1] tangent, double[:, :, ::1] adjoint, double[::1] edges,
+        int64_t first_trial, Py_ssize_t start, Py_ssize_t stop, int graded, int tangents,
+        int cotangents, int threads, bint wide, double[:, :, :, ::1] rows, int64_t[:, ::1] died,
+        double[:, :, :] gaps, double[:, :, :] kernel_gaps, double[:, :, ::1] gradient,
+        double[:, :, ::1] sum_gradient, double[:, :, ::1] tangent, double[:, :, ::1] adjoint,
+        double[::1] edges,
         int64_t[:, :, :, ::1] counts, int64_t[:, :, ::1] exponents, int64_t[:, :, :, ::1] outside,
         int[::1] status, int64_t[::1] stopped_at):
-    """Trials first_trial on, up and, where `gradient` has layers, back.
+    """The trials start .. stop of each network, up and, where `gradient` has layers, back.
 
-    ``which`` says which holder is the plan of a layer; ``x`` holds inputs or differences to their
-    ``parent`` in units of e^``log_x``, padded with zeros; ``rows`` is (6, trials, inputs, depth),
-    a part of the trials of an array perhaps; the others (trials, number, depth). Each thread counts
-    into its own ``counts`` (threads, 2, depth, bins), between ``edges`` or, where there are none,
-    in bins of width 2^exponent. A trial that fails leaves its status and layer.
+    ``which`` (networks, depth) says which of the ``holders`` is the plan of a layer; ``x`` holds
+    inputs or differences to their ``parent`` in units of e^``log_x``, padded with zeros; ``rows``
+    is (6, networks * trials, inputs, depth), the others (networks * trials, number, depth). Trial
+    0 is ``first_trial`` of the seed. Each thread counts into its own ``counts`` (threads, 2, depth,
+    bins), between ``edges`` or, where there are none, in bins of width 2^exponent. A trial that
+    fails leaves its status and layer.
     """
     cdef Asked asked
     cdef Results to
-    cdef Py_ssize_t trials = rows.shape[1], row, layer
+    cdef Py_ssize_t networks = which.shape[0], trials = rows.shape[1] // networks
+    cdef Py_ssize_t trial, row, layer, network, other
     cdef int64_t stride = 16, widest, most, state_size, hand_size, trace_size_all
     cdef int workers = 1 if wide else threads, thread, capacity = CHUNK
     cdef bint backward = gradient.shape[2] > 0
     memset(&asked, 0, sizeof(asked))
-    asked.depth = len(which)
+    asked.depth = which.shape[1]
     asked.widths = &widths[0]
     asked.inputs = x.shape[0]
     asked.tangents = tangents
     asked.columns = asked.inputs + tangents
     asked.cotangents = cotangents
-    asked.gradients = asked.inputs * cotangents + tangents if backward else 0
+    asked.graded = graded if backward else 0
+    asked.gradients = graded * cotangents + tangents if backward else 0
     asked.parent = &parent[0]
     asked.x, asked.x_stride = &x[0, 0], x.shape[1]
     asked.log_x = &log_x[0]
@@ -73,7 +78,8 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     asked.residual, asked.skip, asked.branch = arch["residual"], arch["skip"], arch["branch"]
     asked.dense = arch["dense"]
     asked.keeps = asked.residual or asked.dense
-    asked.holds = arch["holds"]
+    asked.holds, asked.holds_layers = arch["holds"] > 0, arch["holds"] > 1
+    asked.shares = arch["shares"]
     asked.step = arch["step"]
     asked.last_source = arch["last_source"]
     asked.norm, asked.post, asked.keep = arch["norm"], arch["post"], arch["keep"]
@@ -105,15 +111,18 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
     cdef Hand* hands = <Hand*> calloc(threads, sizeof(Hand))
     cdef Team* teams = <Team*> calloc(workers, sizeof(Team))
     cdef lanes.vp_tally* tallies = <lanes.vp_tally*> calloc(threads, sizeof(lanes.vp_tally))
-    cdef Plan** plans = <Plan**> malloc(asked.depth * sizeof(Plan*))
+    cdef Asked* each_asked = <Asked*> calloc(networks, sizeof(Asked))
+    cdef Plan** plans = <Plan**> malloc(networks * asked.depth * sizeof(Plan*))
     try:
         if (room == NULL or states == NULL or hands == NULL or teams == NULL or plans == NULL
-                or tallies == NULL):
+                or tallies == NULL or each_asked == NULL):
             raise MemoryError("no memory for the engine's vectors")
-        for layer in range(asked.depth):
-            holder = holders[which[layer]]
-            plans[layer] = &holder.plan
-        asked.plans = plans
+        for network in range(networks):
+            each_asked[network] = asked
+            each_asked[network].plans = plans + network * asked.depth
+            for layer in range(asked.depth):
+                holder = holders[which[network, layer]]
+                each_asked[network].plans[layer] = &holder.plan
         for thread in range(threads):
             equip(&asked, hands + thread, capacity, widest,
                   room + workers * each + thread * hand_size)
@@ -128,19 +137,27 @@ def run(list holders, int[::1] which, int64_t[::1] widths, int[::1] parent, doub
             lay_out(&asked, states + thread, stride, wide, room + thread * each)
             teams[thread].hands = hands if wide else hands + thread
             teams[thread].threads = threads if wide else 1
-            teams[thread].plan = plans[0]
             teams[thread].parts = room + thread * each + state_size + trace_size_all
         with nogil:
-            for row in prange(trials, num_threads=workers, schedule="dynamic"):
-                run_trial(&asked, states + threadid(), &to, gaps, kernel_gaps, row, first_trial,
-                          room + threadid() * each + state_size if backward else NULL,
-                          teams + threadid(), &status[row], &stopped_at[row])
+            for trial in prange(start, stop, num_threads=workers, schedule="dynamic"):
+                states[threadid()].trial = first_trial + trial
+                states[threadid()].drawn = 0
+                states[threadid()].drawn_back = asked.depth + 1
+                for network in range(networks):
+                    row = network * trials + trial
+                    run_trial(each_asked + network, states + threadid(), &to, gaps, kernel_gaps,
+                              row, room + threadid() * each + state_size if backward else NULL,
+                              teams + threadid(), &status[row], &stopped_at[row])
+                    if each_asked[network].plans[0].stop:
+                        for other in range(networks):
+                            each_asked[other].plans[0].stop = 1
     finally:
         free(room)
         free(states)
         free(hands)
         free(teams)
         free(tallies)
+        free(each_asked)
         free(plans)
 
 

@@ -6,31 +6,42 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from varprop._core cimport lanes
 from varprop._core.activate cimport Pass, log_slope_of, truly_zero
+from varprop._core.basis cimport orthogonalise, triangle
 from varprop._core.batch cimport LAYER_NORM, LOST, NO_NORM, Asked, State, power
 from varprop._core.columns cimport (
-    Frame, Hand, Team, add_columns, add_products, column, dots, draw_frame, each_block, mean_of,
-    one_column, orthogonalise, products, scale, total, triangle,
+    Frame, Hand, Product, Team, add_products, column, dots, each_block, mean_of, one_column,
+    product, products, scale, total,
 )
 from varprop._core.compose cimport half_log_sum
 from varprop._core.drawn cimport multiply_down
+from varprop._core.draws cimport padded_to_group
+from varprop._core.form cimport draw_back
 from varprop._core.layer cimport BLOCK, Plan, is_haar, is_lost
+from varprop._core.trace cimport find_values
 
 
 cdef inline int input_of(const Asked* asked, int j) noexcept nogil:
     """Which input gradient j belongs to; those of the ladder to the first."""
-    return j // asked.cotangents if j < asked.inputs * asked.cotangents else 0
+    return j // asked.cotangents if j < asked.graded * asked.cotangents else 0
 
 
-cdef inline void mix_in_place(Frame x, int count, const double* r, int64_t n, double* room,
-                              bint scaled, Team* team) noexcept nogil:
-    """x_j <- x_j (times r_jj if scaled) + sum over i < j of r_ij x_i, the last column first."""
-    cdef int j, i
-    for j in range(count - 1, -1, -1):
-        for i in range(j):
-            room[i] = r[j * count + i]
-        if scaled:
-            scale(column(x, j), r[j * count + j], n, team)
-        add_columns(column(x, j), x, j, room, n, team)
+cdef inline int mix_task(void* what, int64_t block, int units, Hand* hand,
+                         double* part) noexcept nogil:
+    cdef Product* of = <Product*> what
+    cdef int64_t start = block * BLOCK
+    cdef int j
+    for j in range(of.count - 1, -1, -1):
+        lanes.vp_mix(column(of.y, j) + start, column(of.x, j) + start,
+                     of.factor[j * of.count + j], of.x.at + start, of.x.stride, j,
+                     of.factor + j * of.count, padded_to_group(units))
+    return 0
+
+
+cdef inline void mix(Frame x, Frame y, int count, double* r, int64_t n,
+                     Team* team) noexcept nogil:
+    """y_j = sum over i <= j of r_ij x_i, the last column first, so y may be x."""
+    cdef Product of = product(x, count, y, count, r)
+    each_block(mix_task, &of, n, team, 0)
 
 
 cdef inline void clear_beyond(Frame x, int count, int64_t n, int64_t end) noexcept nogil:
@@ -64,6 +75,7 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
     cdef int c = asked.columns, d = asked.gradients, j, i
     cdef int64_t above = asked.widths[layer + 1], below = asked.widths[layer], n = below
     cdef bint haar = is_haar(plan, layer), whole = True
+    cdef Frame normals = at.u
     if asked.dense:
         multiply_down(asked, layer, at, at.d, at.u, d, team)
         return lanes.VP_CALLBACK if plan.stop else lanes.VP_OK
@@ -85,7 +97,7 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
         orthogonalise(at.d, d, n if haar else above, at.r_d, at.inverse_d, at.room,
                       <double> above if haar else 0.0, team)
         whole = False
-    if draw_frame(plan, layer, at.trial, lanes.VP_COTANGENT, at.u, 0, d, n, False, team):
+    if draw_back(asked, layer, at, &normals, 0, d, n, team):
         return lanes.VP_CALLBACK
     if haar:
         for j in range(d):
@@ -95,7 +107,7 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
         orthogonalise(at.u, d, n, at.r_u, at.inverse_u, at.room, 1.0, team)
         for j in range(d):
             scale(column(at.u, j), at.inverse_u[j], n, team)
-    mix_in_place(at.u, d, at.r_d, n, at.room, True, team)
+    mix(normals, at.u, d, at.r_d, n, team)
     turn_to(asked, at, n, True, team)
     if haar:
         clear_beyond(at.u, d, below, n)
@@ -103,7 +115,8 @@ cdef inline int transpose(const Asked* asked, Py_ssize_t layer, State* at,
         for j in range(d):
             for i in range(d):
                 at.r_d[j * d + i] *= at.inverse_d[i]
-        mix_in_place(at.d, d, at.r_d, n if haar else above, at.room, False, team)
+            at.r_d[j * d + j] = 1.0
+        mix(at.d, at.d, d, at.r_d, n if haar else above, team)
         if haar:
             add_products(at.d, d, at.above, c, at.cross, n, team)
     return lanes.VP_OK
@@ -124,8 +137,8 @@ cdef inline int multiply_task(void* what, int64_t block, int units, Hand* hand,
     return 0
 
 
-cdef inline int mix_task(void* what, int64_t block, int units, Hand* hand,
-                         double* part) noexcept nogil:
+cdef inline int join_task(void* what, int64_t block, int units, Hand* hand,
+                          double* part) noexcept nogil:
     """u <- first u + second by"""
     cdef Step* of = <Step*> what
     cdef int64_t start = block * BLOCK
@@ -164,7 +177,7 @@ cdef inline void through_norm(const Asked* asked, State* at, double* u, double* 
     dots(value, 1, u, n, team, &along)
     of.first = 1.0
     of.second = -along / <double> n
-    each_block(mix_task, &of, n, team, 0)
+    each_block(join_task, &of, n, team, 0)
     log[0] -= at.log_spread[b]
 
 
@@ -190,7 +203,8 @@ cdef inline int rescale(double* u, double* log, int64_t n, Team* team) noexcept 
 
 
 cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, double* u,
-                               double* log, int b, int64_t n, Team* team) noexcept nogil:
+                               double* log, int b, int64_t n, const double* trace,
+                               Team* team) noexcept nogil:
     """A gradient with respect to h becomes one with respect to z, both of `layer`."""
     cdef const Plan* plan = asked.plans[layer]
     cdef double log_k = 2.0 * at.log_z[at.root[b]], square
@@ -202,9 +216,10 @@ cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, 
     here.asked, here.layer = asked, layer
     here.at, here.plan, here.units = at, plan, n
     here.normalise = asked.norm != NO_NORM and not asked.post
-    if log[0] != lanes.VP_NEVER and is_lost(plan, square) and not truly_zero(
-            &here, b, True, team.hands):
-        return LOST
+    if log[0] != lanes.VP_NEVER and is_lost(plan, square):
+        if find_values(asked, layer, at, trace, team) or not truly_zero(
+                &here, b, True, team.hands):
+            return LOST
     if here.normalise:
         through_norm(asked, at, u, log, b, n, team)
         log_k = 0.0 if log_k != lanes.VP_NEVER else log_k
@@ -214,7 +229,7 @@ cdef inline int through_slopes(const Asked* asked, Py_ssize_t layer, State* at, 
     return rescale_from(square, u, log, n, team)
 
 
-cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
+cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
                         Team* team) noexcept nogil:
     """Gradients of `layer` (from 0) become those of the one below.
 
@@ -234,7 +249,7 @@ cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
         log_skip = at.log_d[j] + lanes.vp_log_or_never(lanes.vp_abs(asked.skip))
         at.log_d[j] += unit
         status = through_slopes(asked, layer - 1, at, column(at.u, j), at.log_d + j,
-                                input_of(asked, j), n, team)
+                                input_of(asked, j), n, trace, team)
         if status:
             return status
         if asked.residual:
@@ -244,7 +259,7 @@ cdef inline int descend(const Asked* asked, Py_ssize_t layer, State* at,
             of.second = power(log_skip - half_log_sum(at.log_d[j], log_skip))
             of.first *= -1.0 if asked.branch < 0.0 else 1.0
             of.second *= -1.0 if asked.skip < 0.0 else 1.0
-            each_block(mix_task, &of, n, team, 0)
+            each_block(join_task, &of, n, team, 0)
             at.log_d[j] = half_log_sum(at.log_d[j], log_skip)
             status = rescale(column(at.u, j), at.log_d + j, n, team)
             if status:

@@ -2,27 +2,30 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 from varprop._core cimport lanes
-from varprop._core.activate cimport activate
+from varprop._core.activate cimport SLOPES, VALUES, activate
+from varprop._core.basis cimport basis_by, orthogonalise
 from varprop._core.batch cimport Asked, Results, State
-from varprop._core.columns cimport Frame, Team, basis_by, column, draw_frame, orthogonalise
+from varprop._core.columns cimport Frame, Team, column, copy_columns
 from varprop._core.descend cimport descend, input_of, rescale, through_norm
-from varprop._core.form cimport climb
+from varprop._core.form cimport climb, draw_back
 from varprop._core.trace cimport restore, trace_size
 
 
 cdef inline int begin_descent(const Asked* asked, State* at, Team* team) noexcept nogil:
     """The gradients of the last layer: given, or random of mean square 1; and the ladder's."""
     cdef int64_t n = asked.widths[asked.depth]
-    cdef int j, each = asked.cotangents, ladder = asked.inputs * each
-    cdef Frame some
+    cdef int j, each = asked.cotangents, ladder = asked.graded * each
+    cdef Frame some = at.d
     if asked.given != NULL:
         for j in range(each):
             memset(column(at.d, j), 0, (n + 15) // 16 * 16 * sizeof(double))
             memcpy(column(at.d, j), asked.given + j * n, n * sizeof(double))
             at.log_d[j] = asked.log_given[j]
-    elif draw_frame(asked.plans[asked.depth - 1], asked.depth, at.trial, lanes.VP_COTANGENT, at.d,
-                    0, each, n, False, team):
-        return lanes.VP_CALLBACK
+    else:
+        if draw_back(asked, asked.depth, at, &some, 0, each, n, team):
+            return lanes.VP_CALLBACK
+        if some.at != at.d.at:
+            copy_columns(some, at.d, each, n, team)
     for j in range(each):
         if asked.given == NULL:
             rescale(column(at.d, j), at.log_d + j, n, team)
@@ -32,8 +35,7 @@ cdef inline int begin_descent(const Asked* asked, State* at, Team* team) noexcep
         at.log_d[j] = at.log_d[j % each]
     if asked.tangents:
         some.at, some.stride = column(at.d, ladder), at.d.stride
-        if draw_frame(asked.plans[asked.depth - 1], asked.depth, at.trial, lanes.VP_COTANGENT,
-                      some, each, asked.tangents, n, False, team):
+        if draw_back(asked, asked.depth, at, &some, each, asked.tangents, n, team):
             return lanes.VP_CALLBACK
         for j in range(asked.tangents):
             at.log_d[ladder + j] = 0.0
@@ -44,7 +46,7 @@ cdef inline int begin_descent(const Asked* asked, State* at, Team* team) noexcep
 
 cdef inline void write_gradients(const Asked* asked, Py_ssize_t layer, State* at, Results* to,
                                  Py_ssize_t row) noexcept nogil:
-    cdef int j, each = asked.inputs * asked.cotangents
+    cdef int j, each = asked.graded * asked.cotangents
     for j in range(each):
         to.gradient[(row * each + j) * asked.depth + layer] = 2.0 * at.log_d[j]
     for j in range(asked.tangents):
@@ -56,14 +58,14 @@ cdef inline void write_gradients(const Asked* asked, Py_ssize_t layer, State* at
 cdef inline int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row,
                      const double* trace, Team* team, int64_t* stopped_at) noexcept nogil:
     """The way back of one trial."""
-    cdef int status, j, ladder = asked.inputs * asked.cotangents
+    cdef int status, j, ladder = asked.graded * asked.cotangents
     cdef Py_ssize_t layer = asked.depth - 1
     cdef Frame swapped
     stopped_at[0] = asked.depth
     if restore(asked, layer, at, trace, team) or begin_descent(asked, at, team):
         return lanes.VP_CALLBACK
     if asked.post:
-        status = activate(asked, layer, at, True, team)
+        status = activate(asked, layer, at, SLOPES | VALUES, team)
         if status:
             return status
     while True:
@@ -88,15 +90,16 @@ cdef inline int fall(const Asked* asked, State* at, Results* to, Py_ssize_t row,
         at.a = swapped
         if restore(asked, layer - 1, at, trace, team):
             return lanes.VP_CALLBACK
-        status = activate(asked, layer - 1, at, True, team)
-        if status:
-            return status
+        if not asked.holds_layers:
+            status = activate(asked, layer - 1, at, SLOPES | VALUES, team)
+            if status:
+                return status
         if not asked.dense and not basis_by(
                 at.h, asked.columns, asked.widths[layer], trace + layer * trace_size(asked),
                 at.inverse, at.room, team):
             orthogonalise(at.h, asked.columns, asked.widths[layer], at.r_h, at.inverse, at.room,
                           0.0, team)
-        status = descend(asked, layer, at, team)
+        status = descend(asked, layer, at, trace, team)
         if status:
             return status
         layer -= 1

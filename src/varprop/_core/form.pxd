@@ -3,9 +3,10 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from varprop._core cimport lanes
 from varprop._core.activate cimport Pass, find_norms, find_sample, normalise_task
+from varprop._core.basis cimport orthogonalise
 from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport (
-    Frame, Hand, Team, add_columns, column, draw_frame, each_block, orthogonalise, scale,
+    Frame, Hand, Team, add_columns, column, draw_frame, each_block, scale,
 )
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport BLOCK, Plan, is_haar
@@ -50,9 +51,12 @@ cdef inline int draw_bias(const Asked* asked, Py_ssize_t layer, State* at,
 
 cdef inline int draw(const Asked* asked, Py_ssize_t layer, State* at, Frame a,
                      Team* team) noexcept nogil:
-    """All that is drawn for a layer: A, and the biases."""
+    """All that is drawn for a layer, A and the biases, unless another network has drawn it."""
+    if asked.shares and layer < at.drawn:
+        return lanes.VP_OK
     if draw_weights(asked, layer, at, a, team) or draw_bias(asked, layer, at, team):
         return lanes.VP_CALLBACK
+    at.drawn = layer + 1
     return lanes.VP_OK
 
 
@@ -63,6 +67,28 @@ cdef inline Frame held(const Asked* asked, Py_ssize_t layer, State* at) noexcept
     a.stride = at.z.stride
     at.bias = column(a, asked.columns)
     return a
+
+
+cdef inline void take_held(const Asked* asked, Py_ssize_t layer, State* at) noexcept nogil:
+    """h and the slopes: where those of a layer are held."""
+    at.h.at = at.held_h + layer * asked.columns * at.h.stride
+    at.slope.at = at.held_slopes + layer * asked.graded * at.slope.stride
+
+
+cdef inline int draw_back(const Asked* asked, Py_ssize_t layer, State* at, Frame* x, int first,
+                          int count, int64_t n, Team* team) noexcept nogil:
+    """Normals for gradients, columns `first` on of a layer (from 1), in x or where x then is.
+
+    Where they are shared, all of a layer's come in one call, and are held.
+    """
+    cdef const Plan* plan = asked.plans[min(layer, asked.depth - 1)]
+    if asked.shares:
+        x.at = at.held_back + (layer - 1) * asked.gradients * x.stride
+        if layer >= at.drawn_back:
+            return lanes.VP_OK
+        at.drawn_back = layer
+    return draw_frame(plan, layer, at.trial, lanes.VP_COTANGENT, x[0], first, count, n, False,
+                      team)
 
 
 cdef inline int form_task(void* what, int64_t block, int units, Hand* hand,

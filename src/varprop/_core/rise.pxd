@@ -3,12 +3,15 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
-from varprop._core.activate cimport PER_INPUT, Pass, activate, find_norms, find_sample, truly_zero
+from varprop._core.activate cimport (
+    COUNTS, PER_INPUT, SLOPES, VALUES, Pass, activate, find_norms, find_sample, truly_zero,
+)
+from varprop._core.basis cimport reveal
 from varprop._core.batch cimport LOST, NO_NORM, Asked, Results, State, law_size, write_gaps
-from varprop._core.columns cimport Frame, Team, orthogonalise, triangle
+from varprop._core.columns cimport Frame, Team
 from varprop._core.compose cimport compose
 from varprop._core.drawn cimport multiply_up
-from varprop._core.form cimport climb, draw, form, held
+from varprop._core.form cimport climb, draw, form, held, take_held
 from varprop._core.layer cimport LOG_A, LOG_K, LOG_Q, MEAN, SATURATED, ZERO, is_lost
 from varprop._core.trace cimport keep, remember, start, trace_size
 
@@ -54,7 +57,7 @@ cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :]
                      double[:, :, :] kernel_gaps, Py_ssize_t row, double* trace, Team* team,
                      int64_t* stopped_at) noexcept nogil:
     """The way up of one trial."""
-    cdef int status, j, c = asked.columns
+    cdef int status, j, wanted, c = asked.columns
     cdef int64_t units
     cdef Py_ssize_t layer
     cdef Frame a
@@ -69,8 +72,7 @@ cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :]
         units = asked.widths[layer + 1]
         if asked.dense:
             multiply_up(asked, layer, at, at.h, at.a, c, team)
-        if not triangle(at.h, c, asked.widths[layer], at.r_h, at.room, team):
-            orthogonalise(at.h, c, asked.widths[layer], at.r_h, at.inverse, at.room, 0.0, team)
+        reveal(at.h, c, asked.widths[layer], at.r_h, at.inverse, at.room, at.copy, team)
         if trace != NULL:
             remember(asked, at, trace + layer * trace_size(asked), True)
         compose(asked, layer, at)
@@ -94,7 +96,11 @@ cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :]
             write_gaps(asked, at, at.r_z, at.sample, c, gaps, row, layer)
         if asked.norm != NO_NORM and not asked.post:
             find_norms(asked, at, units, team)
-        status = activate(asked, layer, at, False, team)
+        wanted = COUNTS
+        if asked.holds_layers:
+            take_held(asked, layer, at)
+            wanted |= SLOPES
+        status = activate(asked, layer, at, wanted, team)
         if status:
             return status
         here.asked, here.layer = asked, layer
@@ -103,7 +109,7 @@ cdef inline int rise(const Asked* asked, State* at, Results* to, double[:, :, :]
         for j in range(asked.inputs):
             if (is_lost(here.plan, at.sums[PER_INPUT * j + 1])
                     and at.log_z[at.root[j]] != lanes.VP_NEVER):
-                activate(asked, layer, at, True, team)
+                activate(asked, layer, at, VALUES, team)
                 if not truly_zero(&here, j, False, team.hands):
                     return LOST
         status = write_layer(asked, layer, at, to, row)

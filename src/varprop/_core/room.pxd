@@ -34,16 +34,21 @@ cdef inline int64_t lay_out(const Asked* asked, State* at, int64_t stride, bint 
             at.marks = take(&room, (asked.depth - 1) // asked.step * c * stride)
     if asked.holds:
         at.held = take(&room, asked.depth * (c + 1) * stride)
+    if asked.holds_layers:
+        at.held_h = take(&room, asked.depth * c * stride)
+        at.held_slopes = take(&room, asked.depth * asked.graded * stride)
+    if asked.shares:
+        at.held_back = take(&room, asked.depth * d * stride)
     if asked.dense and d:
         at.parts = take(&room, (16 if wide else 1) * d * stride)
     at.a = take_frame(&room, c, stride)
-    at.h = take_frame(&room, c, stride)
+    at.own_h = take_frame(&room, c, stride)
     at.copy = take_frame(&room, c, stride)
     if d:
         at.above = take_frame(&room, c, stride)
         at.d = take_frame(&room, d, stride)
         at.u = take_frame(&room, d, stride)
-    at.slope = take_frame(&room, b, stride)
+    at.slope = take_frame(&room, asked.graded, stride)
     at.value = take_frame(&room, b, stride)
     at.bias = take(&room, stride)
     at.log_z = take(&room, c)

@@ -2,12 +2,14 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from varprop._core cimport lanes
-from varprop._core.activate cimport activate, find_norms, find_sample
+from varprop._core.activate cimport SLOPES, VALUES, activate, find_norms, find_sample
 from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport Frame, Team, column, draw_frame
 from varprop._core.compose cimport compose
 from varprop._core.drawn cimport multiply_up
-from varprop._core.form cimport climb, draw, draw_bias, draw_weights, form, held
+from varprop._core.form cimport (
+    climb, draw, draw_bias, draw_weights, form, held, take_held,
+)
 
 
 cdef inline int64_t trace_size(const Asked* asked) noexcept nogil:
@@ -66,6 +68,7 @@ cdef inline int start(const Asked* asked, State* at, Team* team) noexcept nogil:
     cdef int j
     cdef int64_t units = asked.widths[0]
     cdef Frame tangents
+    at.h = at.own_h
     for j in range(asked.inputs):
         memcpy(column(at.h, j), asked.x + j * asked.x_stride,
                (units + 15) // 16 * 16 * sizeof(double))
@@ -105,7 +108,7 @@ cdef inline int load(const Asked* asked, Py_ssize_t segment, State* at, const do
             if layer > 0:
                 recall(asked, at, trace + (layer - 1) * trace_size(asked), False)
                 prepare(asked, layer - 1, at, team)
-                if activate(asked, layer - 1, at, True, team):
+                if activate(asked, layer - 1, at, SLOPES | VALUES, team):
                     return lanes.VP_CALLBACK
             elif start(asked, at, team):
                 return lanes.VP_CALLBACK
@@ -125,10 +128,26 @@ cdef inline int load(const Asked* asked, Py_ssize_t segment, State* at, const do
     return lanes.VP_OK
 
 
+cdef inline void form_again(const Asked* asked, Py_ssize_t layer, State* at,
+                            Team* team) noexcept nogil:
+    """z of a layer whose A is at hand."""
+    compose(asked, layer, at)
+    form(asked, layer, at, at.a, team)
+    climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle, team)
+
+
 cdef inline int restore(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
                         Team* team) noexcept nogil:
-    """A layer as on the way up: A held or drawn again, z made of it or, with skips, kept."""
+    """A layer as on the way up: A held or drawn again, z made of it or, with skips, kept.
+
+    Where h and the slopes are held, z is not needed.
+    """
     cdef const double* row = trace + layer * trace_size(asked)
+    if asked.holds_layers:
+        at.a = held(asked, layer, at)
+        take_held(asked, layer, at)
+        recall(asked, at, row, False)
+        return lanes.VP_OK
     if asked.keeps:
         if layer // asked.step != at.loaded and load(asked, layer // asked.step, at, trace, team):
             return lanes.VP_CALLBACK
@@ -142,9 +161,17 @@ cdef inline int restore(const Asked* asked, Py_ssize_t layer, State* at, const d
     if asked.keeps:
         recall(asked, at, row, False)
     else:
-        compose(asked, layer, at)
-        form(asked, layer, at, at.a, team)
-        climb(at, at.z, asked.inputs, asked.tangents, at.log_z, asked.widths[layer + 1], at.idle,
-              team)
+        form_again(asked, layer, at, team)
     prepare(asked, layer, at, team)
     return lanes.VP_OK
+
+
+cdef inline int find_values(const Asked* asked, Py_ssize_t layer, State* at, const double* trace,
+                            Team* team) noexcept nogil:
+    """What phi was applied to, where it is not kept: of no more use for what h was."""
+    if not asked.holds_layers:
+        return lanes.VP_OK
+    recall(asked, at, trace + layer * trace_size(asked), True)
+    at.a = held(asked, layer, at)
+    form_again(asked, layer, at, team)
+    return activate(asked, layer, at, SLOPES | VALUES, team)
