@@ -127,6 +127,15 @@ for text in [
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
 
 
+def test_a_negative_of_a_negative_is_what_it_was():
+    """As many signs as may be nested cost no more than none."""
+    signs = parse("-" * 90 + "Phi(x)" + "-" * 91 + "x")
+    x = np.array([-2.0, 0.3, 5.0])
+    assert np.array_equal(signs.numpy(x), parse("Phi(x)-x").numpy(x))
+    assert str(signs._tree) == str(parse("Phi(x)-x")._tree)
+    assert str(parse("---x")._tree) == str(parse("-x")._tree)
+
+
 # Every function of the language against mpmath, where it is defined.
 REFERENCE = {
     "exp": mpmath.exp,

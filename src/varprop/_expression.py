@@ -165,7 +165,11 @@ def divide(left: Node, right: Node) -> Node:
 
 def negate(node: Node) -> Node:
     """-node"""
-    return Number(-node.exact) if isinstance(node, Number) else Binary("*", number(-1), node)
+    if isinstance(node, Number):
+        return Number(-node.exact)
+    if isinstance(node, Binary) and node.op == "*" and is_number(node.left, -1):
+        return node.right
+    return Binary("*", number(-1), node)
 
 
 def power(base: Node, exponent: int) -> Node:
