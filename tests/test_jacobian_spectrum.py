@@ -13,7 +13,8 @@ from scipy import stats
 
 import varprop
 from varprop import Network, Residual, simulate, spectrum
-from varprop.graded import GradedProduct
+from varprop import graded as graded_module
+from varprop.graded import GradedProduct, Moved
 from varprop.reference import Source, forward
 from varprop.simulate import prepare
 from varprop.sources import DenseSource
@@ -38,7 +39,7 @@ def exactly(factors, digits=400):
 def graded(factors):
     product = GradedProduct(factors[0].shape[1])
     for factor in factors:
-        product.multiply(factor @ product.columns)
+        product.multiply(lambda columns, factor=factor: Moved(factor @ columns))
     return product.log_singular_values()
 
 
@@ -71,6 +72,53 @@ def test_zeros_are_zeros_and_the_others_keep_their_digits():
     assert np.isneginf(true).any()
     live = np.isfinite(true)
     assert np.abs(found[live] - true[live]).max() < 1e-12
+
+
+def diagonals(rng, count, decades):
+    """Turned here and there, so that the product's singular values are known: their products."""
+    logs = -decades * rng.random((count, 130))
+    turns = [np.linalg.qr(rng.standard_normal((130, 130)))[0] for _ in range(count + 1)]
+    factors = [turns[i + 1] @ (10 ** one[:, np.newaxis] * turns[i].T) for i, one in enumerate(logs)]
+    return factors, np.sort(np.log(10) * logs.sum(axis=0))[::-1]
+
+
+@pytest.mark.parametrize("decades", [1.5, 4.0])
+def test_many_columns_take_two_factors_at_a_time_where_these_allow_it(decades, monkeypatch):
+    tried = []
+    by_cholesky = graded_module._by_cholesky
+
+    def watched(moved, most=graded_module._MOST):
+        found = by_cholesky(moved, most)
+        if most != graded_module._MOST:
+            tried.append(found is not None)
+        return found
+
+    monkeypatch.setattr(graded_module, "_by_cholesky", watched)
+    factors, true = diagonals(np.random.default_rng(7), 12, decades)
+    assert np.abs(graded(factors) - true).max() < 1e-9
+    assert tried == ([True] * 6 if decades == 1.5 else [False] * 3)
+
+
+@pytest.mark.parametrize(("width", "seed"), [(100, 0), (100, 1), (100, 5), (300, 3)])
+def test_kinks_leave_no_more_than_the_narrowest_layer(width, seed):
+    """Rounding of what is 0 exactly grows with the condition of the rest: it was taken for more."""
+    net: dict[str, Any] = {
+        "depth": 14, "width": width, "act": "relu", "scheme": "he", "trials": 1, "seed": seed,
+    }  # fmt: skip
+    zero = simulate(**net, engine="dense", backward=False).rows.zero[0]
+    active = np.minimum.accumulate(np.rint((1 - zero) * width)[:-1])
+    found = np.isfinite(spectrum(**net, depths=range(2, 15)).log[0]).sum(axis=1)
+    assert found.tolist() == active.tolist()
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize(("kind", "taken"), [("layer", 2), ("rms", 1)])
+def test_norms_take_their_directions(kind, taken, place):
+    net = Network(6, width=60, act="tanh", sigma_w=1.2, norm=varprop.Norm(kind, place))
+    logs = spectrum(net, trials=2).log
+    first = 60 - taken if place == "post" else 60
+    assert np.isfinite(logs[:, 0]).sum(axis=1).tolist() == [first] * 2
+    assert (np.isfinite(logs[:, 1:]).sum(axis=2) == 60 - taken).all()
 
 
 @pytest.mark.parametrize("widths", [(3, 7, 2, 5), (7, 3, 3, 9), (1, 4, 1)])
