@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from budget import Share
@@ -10,6 +12,8 @@ from verify import fuzz, normals, streams
 from verify.mutants import every
 from verify.mutants.__main__ import require_anchor
 
+HERE = Path(__file__).parent
+
 
 def test_every_fault_has_its_place_in_the_sources() -> None:
     mutants = every()
@@ -17,6 +21,14 @@ def test_every_fault_has_its_place_in_the_sources() -> None:
     for one in mutants:
         require_anchor(one)
         assert one.old != one.new
+
+
+def test_the_tests_that_must_see_a_fault_are_there() -> None:
+    for one in every():
+        files, _, wanted = one.tests.partition(":")
+        texts = [(HERE / f"test_{name}.py").read_text("utf-8") for name in files.split()]
+        for word in set(wanted.split()) - {"and", "or", "not"}:
+            assert any(word.strip("()") in text for text in texts), (one.tests, word)
 
 
 def test_no_attack_is_executed_or_endless() -> None:

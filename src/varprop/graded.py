@@ -176,7 +176,7 @@ def _condition(r: FloatArray) -> float:
     for _ in range(_TURNS):
         x = dtrmv(r, dtrmv(r, x / np.linalg.norm(x)), trans=1)
         y = dtrsv(r, dtrsv(r, y / np.linalg.norm(y), trans=1))
-        top, bottom = np.linalg.norm(x), np.linalg.norm(y)
+        top, bottom = float(np.linalg.norm(x)), float(np.linalg.norm(y))
     return math.sqrt(top * bottom)
 
 

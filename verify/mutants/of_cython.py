@@ -98,7 +98,7 @@ MUTANTS = [
     _in("form.pxd", "at.held_slopes + layer * asked.graded", "at.held_slopes + asked.graded",
         "batch_bits:held"),
     _in("basis.pxd", "            if shrank(before, after, many):", "            if False:",
-        "batch:golden"),
+        "batch_bits:golden"),
     _in("fall.pxd", "to.gradient[(row * each + j) * asked.depth + layer] = 2.0 * at.log_d[j]",
         "to.gradient[(row * each + j) * asked.depth + layer] = 1.98 * at.log_d[j]",
         "engine_edges"),
