@@ -37,7 +37,7 @@ MUTANTS = [
     _in("layer.pxd", "tail.squares *= shrink * shrink", "tail.squares *= shrink",
         "engine_edges"),
     _in("layer.pxd", "died[0] = layer + 1  # no bias", "died[0] = layer  # no bias",
-        "simulate:dead or laws:die"),
+        "simulate laws:dead or die"),
     _in("plan.pyx", "gains[layer] = 2.0 * lanes.vp_log_or_never(sigma_w[layer])",
         "gains[layer] = 1.98 * lanes.vp_log_or_never(sigma_w[layer])", "compare:every_engine"),
     _in("plan.pyx", "biases[layer] = 2.0 * lanes.vp_log_or_never(bias_std[layer])",
