@@ -56,7 +56,7 @@ MUTANTS = [
     _in("spectra/lyapunov", "freedom = np.arange(width, 0, -1, dtype=float)",
         "freedom = np.arange(width - 1, -1, -1, dtype=float) + 0.98", "spectrum:exponents"),
     _in("spectra/fuss_catalan", "- depth * log_whole - math.log(math.pi)",
-        "- depth * log_whole - math.log(3.14)", "density:fuss or mass or total"),
+        "- depth * log_whole - math.log(3.14)", "density:fuss or mass"),
     _in("spectra/isometry", "spread = depth * mask(phi, math.exp(log_k)).spread",
         "spread = (depth - 1) * mask(phi, math.exp(log_k)).spread", "spectrum:isometry"),
     _in("rules/stein", "term.mean * mean + term.variance * (slope + rest.edge(lo) - rest.edge(hi))",
