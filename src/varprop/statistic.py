@@ -8,10 +8,19 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from .log_numbers import (
+    HIGHEST_LOG,
+    LOWEST_LOG,
+    beyond,
+    deviation,
+    logarithm,
+    masked,
+    missing_beyond,
+    product,
+    taken,
+)
 
-# exp() of anything between these is a normal float64.
-LOWEST_LOG, HIGHEST_LOG = -708.0, 709.7
+FloatArray = npt.NDArray[np.float64]
 
 _SPREADS = ("stderr", "log_stderr", "log_of_stderr")  # summaries that need two trials
 
@@ -141,7 +150,7 @@ class LayerStatistic:
     @cached_property
     def log(self) -> np.ma.MaskedArray:
         """ln of the absolute values, (trials, layers); masked where a value is exactly 0."""
-        return _masked(self._log)
+        return masked(self._log)
 
     @property
     def mean(self) -> FloatArray:
@@ -195,11 +204,11 @@ class LayerStatistic:
         """Mean over trials of ln of the non-zero absolute values; masked if there are none."""
         whole = self._never_zero
         if whole.all():
-            return _masked(self._log.mean(axis=0))
+            return masked(self._log.mean(axis=0))
         result = np.empty(whole.shape)
         result[whole] = np.ascontiguousarray(self._log[:, whole]).mean(axis=0)
         result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
-        return _masked(result)
+        return masked(result)
 
     @property
     def log_stderr(self) -> np.ma.MaskedArray:
@@ -207,14 +216,14 @@ class LayerStatistic:
         self._need_two_trials()
         whole, trials = self._never_zero, len(self._log)
         if whole.all():
-            return _masked(_spread(self._log) / np.sqrt(trials))
+            return masked(deviation(self._log) / np.sqrt(trials))
         result = np.full(whole.shape, -np.inf)
-        result[whole] = _spread(np.ascontiguousarray(self._log[:, whole])) / np.sqrt(trials)
+        result[whole] = deviation(np.ascontiguousarray(self._log[:, whole])) / np.sqrt(trials)
         count = np.ma.count(self.log, axis=0)
         some = (count >= 2) & ~whole
         spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
         result[some] = spread / np.sqrt(count[some])
-        return _masked(result)
+        return masked(result)
 
     @property
     def log_median(self) -> np.ma.MaskedArray:
@@ -230,17 +239,17 @@ class LayerStatistic:
         >>> s.log_quantile(0.5).data
         array([-2000.])
         """
-        return _masked(_logarithm(*self._quantile(p)))
+        return masked(logarithm(*self._quantile(p)))
 
     @property
     def log_of_mean(self) -> np.ma.MaskedArray:
         """ln of the absolute `mean` (not the mean of the logs); masked where that is 0."""
-        return _masked(_logarithm(*self._mean()))
+        return masked(logarithm(*self._mean()))
 
     @property
     def log_of_stderr(self) -> np.ma.MaskedArray:
         """ln of `stderr`; masked where that is 0."""
-        return _masked(_logarithm(*self._stderr()))
+        return masked(logarithm(*self._stderr()))
 
     def _where_there(self, array: FloatArray, other: float) -> FloatArray:
         return array if self._missing is None else np.where(self._missing, other, array)
@@ -280,17 +289,17 @@ class LayerStatistic:
         """
         mean = self._mean()
         found = {
-            "mean": _missing_beyond(*mean),
+            "mean": missing_beyond(*mean),
             "log_mean": self.log_mean.filled(np.nan),
-            "log_median": _logarithm(*self._quantile(0.5)),
-            "log_of_mean": _logarithm(*mean),
+            "log_median": logarithm(*self._quantile(0.5)),
+            "log_of_mean": logarithm(*mean),
         }
         spread = {name: np.full(self._log.shape[1:], np.nan) for name in _SPREADS}
         if len(self._log) >= 2:
             stderr = self._stderr()
-            spread["stderr"] = _missing_beyond(*stderr)
+            spread["stderr"] = missing_beyond(*stderr)
             spread["log_stderr"] = self.log_stderr.filled(np.nan)
-            spread["log_of_stderr"] = _logarithm(*stderr)
+            spread["log_of_stderr"] = logarithm(*stderr)
         for least, group in ((1, found), (2, spread)):
             none = self._fewer_than(least)
             if none is not None:
@@ -337,8 +346,7 @@ class LayerStatistic:
         above = np.ceil(place).astype(np.intp)
         weight = place - below
         ends = [
-            [_taken(array, index, wanted.shape) for array in (log, sign)]
-            for index in (below, above)
+            [taken(array, index, wanted.shape) for array in (log, sign)] for index in (below, above)
         ]
         (low_log, low_sign), (high_log, high_sign) = ends
         largest = np.maximum(low_log, high_log)
@@ -373,8 +381,8 @@ class LayerStatistic:
             raise ValueError("one trial has no standard error; use trials >= 2")
 
     def _representable(self, factor: FloatArray, shift: FloatArray) -> FloatArray:
-        log = _logarithm(factor, shift)
-        bad = _beyond(log)
+        log = logarithm(factor, shift)
+        bad = beyond(log)
         if bad.any():
             column = int(np.argmax(bad.reshape(-1, bad.shape[-1]).any(axis=0)))
             example = float(log[..., column][bad[..., column]].ravel()[0])
@@ -383,45 +391,7 @@ class LayerStatistic:
                 f"exp({LOWEST_LOG:g}) to exp({HIGHEST_LOG:g}); use .log, .log_mean or "
                 ".log_quantile(p), which hold natural logarithms"
             )
-        return _product(factor, np.where(log == -np.inf, 0.0, shift))
-
-
-def _product(factor: FloatArray, shift: FloatArray) -> FloatArray:
-    # In two halves: exp(shift) alone may overflow although the product does not.
-    half = np.exp(shift / 2)
-    return factor * half * half
-
-
-def _beyond(log: FloatArray) -> npt.NDArray[np.bool_]:
-    return (log > -np.inf) & ((log < LOWEST_LOG) | (log > HIGHEST_LOG))
-
-
-def _missing_beyond(factor: FloatArray, shift: FloatArray) -> FloatArray:
-    """Values of factor exp(shift), nan where float64 can't hold them."""
-    log = _logarithm(factor, shift)
-    bad = _beyond(log)
-    return np.where(bad, np.nan, _product(factor, np.where(bad | (log == -np.inf), 0.0, shift)))
-
-
-def _taken(array: FloatArray, index: npt.NDArray[np.intp], shape: tuple[int, ...]) -> FloatArray:
-    """The entries at these places of the first axis, one for each of `shape` and column."""
-    flat = index.reshape(-1, *array.shape[1:])
-    return np.take_along_axis(array, flat, 0).reshape(*shape, *array.shape[1:])
-
-
-def _logarithm(factor: FloatArray, shift: FloatArray) -> FloatArray:
-    """ln |factor exp(shift)|, -inf where the factor is 0."""
-    with np.errstate(divide="ignore"):
-        magnitude = np.log(np.abs(factor))
-    return np.where(factor == 0, -np.inf, magnitude + shift)
-
-
-def _spread(logs: FloatArray) -> FloatArray:
-    """Standard deviation over trials; logarithms may be so large that squares overflow."""
-    _, exponent = np.frexp(np.abs(logs).max(initial=0.0))
-    unit = 2.0 ** max(int(exponent) - 400, 0)
-    spread: FloatArray = (logs / unit).std(axis=0, ddof=1) * unit
-    return spread
+        return product(factor, np.where(log == -np.inf, 0.0, shift))
 
 
 def _require_array(what: str, given: object) -> None:
@@ -432,10 +402,3 @@ def _require_array(what: str, given: object) -> None:
             f"{what} must be an array of {'bool' if kinds == 'b' else 'real numbers'} of shape "
             f"(trials, layers), not {str(given)[:60]!r}"
         )
-
-
-def _masked(log: FloatArray) -> np.ma.MaskedArray:
-    """A read-only masked array: -inf, where the value is exactly 0, is hidden."""
-    result = np.ma.MaskedArray(log, mask=log == -np.inf, fill_value=-np.inf, copy=False)
-    result.flags.writeable = False
-    return result

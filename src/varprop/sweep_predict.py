@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from .log_numbers import HIGHEST_LOG, LOWEST_LOG, FloatArray
 from .network import Network
 from .pair_prediction import predicted_log_gap
 from .propagation import Propagation
-from .statistic import HIGHEST_LOG, LOWEST_LOG, FloatArray
 from .sweep_rows import Row
 
 _NAMES = ("variance", "preactivation", "activation", "gradient")  # "log_" + these in a Prediction
