@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 from queue import LifoQueue
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 import varprop
-from varprop import sweep_pieces
+from varprop import batch, sweep_pieces
+from varprop.engines import Run
+from varprop.simulate import measured as usual
 from varprop.sweep_grid import Grid, differences
 from varprop.sweep_pieces import Plan
 from varprop.sweep_rows import Shape, rows_of
@@ -204,20 +207,52 @@ def test_bad_arguments_stop_before_the_work(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("work began")
 
-    monkeypatch.setattr(varprop.sweep_work, "simulate", fail)
+    monkeypatch.setattr(varprop.sweep_work, "run_of", fail)
     with pytest.raises(error, match=message):
         varprop.sweep(**(SMALL | parameters))
 
 
 def test_an_error_in_a_cell_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def simulate(sigma_w: float, **arguments: Any) -> varprop.Propagation:
-        if sigma_w == 10:
+    def measured(run: Run) -> varprop.Propagation:
+        if run.network.sigma_w[0] == 10:
             raise OverflowError("in layer 3 the signal left the range")
-        return varprop.simulate(sigma_w=sigma_w, **arguments)
+        return usual(run)
 
-    monkeypatch.setattr(varprop.sweep_work, "simulate", simulate)
+    monkeypatch.setattr(varprop.sweep_work, "measured", measured)
     with pytest.raises(OverflowError, match=r"^sigma_w=10\.0: in layer 3 the signal left"):
         varprop.sweep(sigma_w=[1.0, 10.0], **SMALL)
+
+
+def test_cells_that_draw_the_same_numbers_draw_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bits that each has alone; the seeds, depths and biases of others are others."""
+    groups: list[int] = []
+
+    def together(runs: list[Run]) -> list[Any]:
+        groups.append(len(runs))
+        return batch.measure_together(runs)
+
+    monkeypatch.setattr(varprop.sweep_work, "measure_together", together)
+    axes: dict[str, Any] = {
+        "act": ["tanh", "relu", "sigmoid"], "sigma_w": [0.9, 1.5], "sigma_b": [0.0, 0.1, 0.3],
+        "seed": [0, 1],
+    }  # fmt: skip
+    fixed: dict[str, Any] = {"depth": 4, "width": 20, "trials": 5, "correlation": 0.5}
+    ds = varprop.sweep(**fixed, **axes)
+    # without biases sigmoid(0) is a source of signal where tanh and relu have none
+    assert sorted(groups) == [2, 2, 4, 4, 12, 12]
+    for act, sigma_w, sigma_b, seed in product(*axes.values()):
+        one = varprop.simulate(act=act, sigma_w=sigma_w, sigma_b=sigma_b, seed=seed, **fixed)
+        cell = ds["mean"].sel(act=act, sigma_w=sigma_w, sigma_b=sigma_b, seed=seed)
+        found = cell.sel(quantity="correlation").values
+        assert np.array_equal(found, one.correlation.mean)
+
+
+def test_an_error_in_a_cell_measured_with_others_names_it() -> None:
+    with pytest.raises(OverflowError, match=r"^sigma_w=1e\+140: in layer \d the signal left"):
+        varprop.sweep(
+            sigma_w=[1.0, 1e140, 2.0], act="x+x**2", depth=4, width=20, trials=2, correlation=0.5,
+            backward=False,
+        )  # fmt: skip
 
 
 def test_differences_name_both_values() -> None:

@@ -36,7 +36,7 @@ def test_resume_needs_no_other_option(
     store = str(tmp_path / "a.zarr")
     line = [*LINE.split(), "--store", store]
     with monkeypatch.context() as patch:
-        patch.setattr(varprop.sweep_work, "simulate", None)  # stops before the first piece
+        patch.setattr(varprop.sweep_work, "run_of", None)  # stops before the first piece
         with pytest.raises(TypeError):
             varprop.sweep(
                 act=["tanh", "relu"], sigma_w=[1.0, 1.5, 2.0], depth=4, width=30, trials=6,

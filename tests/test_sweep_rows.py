@@ -152,7 +152,7 @@ def test_what_json_has_no_form_for_is_resumed(
         "depth": 2, "width": 9, "trials": 3,
     }  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(varprop.sweep_work, "simulate", None)
+        patch.setattr(varprop.sweep_work, "run_of", None)
         with pytest.raises(TypeError):
             varprop.sweep(**arguments, store=store)
     assert main(["sweep", "--store", str(store), "--resume"]) == 0

@@ -90,7 +90,7 @@ def test_a_complete_sweep_is_not_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = varprop.sweep(**GRID, store=tmp_path / "a.zarr").load()
-    monkeypatch.setattr(varprop.sweep_work, "simulate", None)
+    monkeypatch.setattr(varprop.sweep_work, "run_of", None)
     assert varprop.sweep(**GRID, store=tmp_path / "a.zarr").identical(first)
 
 
@@ -177,7 +177,7 @@ def test_something_else_is_not_overwritten(tmp_path: Path) -> None:
 def test_an_unwritable_place_stops_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(varprop.sweep_work, "simulate", None)
+    monkeypatch.setattr(varprop.sweep_work, "run_of", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="does not exist"):
         varprop.sweep(**GRID, store=tmp_path / "nowhere" / "a.zarr")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,35 @@ def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arra
     return call.finish(found, 0)
 
 
-def measure_together(runs: list[Run]) -> list[Arrays | OverflowError]:
-    """The same of runs that differ in gains or activations alone: what they draw is drawn once.
+def draws(run: Run) -> Hashable | None:
+    """Equal for runs that draw the same numbers, which `measure_together` draws once; else None.
 
-    Each gives the bits that it gives alone, or the error. Biases must be there in all or in none,
-    and none may have tangents or a histogram.
+    They may differ in gains and activations.
     """
+    network = run.network
+    one = run.histogram is not None or run.tangents > 0 or run.engine != "matrix-free"
+    if one or not run.needs_batch or network.distributions != ("normal",):
+        return None
+    if len(network.bias_distributions) > 1:
+        return None
+    given = run.cotangents
+    return (
+        network.widths, network.residual, network.norm, network.keep,
+        network.bias_distributions, tuple((network.bias_std > 0).tolist()), network.last_source,
+        None if run.x is None else run.x.tobytes(), run.inputs, run.log_gap,
+        given if isinstance(given, int) else given.tobytes(), run.backward, run.first_alone,
+        run.first_trial, run.trials, run.seed, run.threads, run.saturated_below,
+    )  # fmt: skip
+
+
+def measure_together(runs: Sequence[Run]) -> list[Arrays | OverflowError]:
+    """The same of runs with equal `draws`: each gives the bits that it gives alone, or the error.
+
+    At most half a second's work is best given at once, for it can't be interrupted in other
+    threads than the first.
+    """
+    if len({draws(run) for run in runs}) > 1:
+        raise ValueError("runs that draw different numbers can't be measured together")
     call = _Call(runs)
     found = call.room()
     for start in range(0, runs[0].trials, call.batch):
@@ -64,7 +87,7 @@ def measure_together(runs: list[Run]) -> list[Arrays | OverflowError]:
 class _Call:
     """What does not change from one piece of the trials to the next."""
 
-    def __init__(self, runs: list[Run]) -> None:
+    def __init__(self, runs: Sequence[Run]) -> None:
         self.runs, self.run = runs, runs[0]  # but for gains and activations they are all the same
         run = runs[0]
         plans = [_plans(one.network, one.seed, one.saturated_below) for one in runs]

@@ -191,16 +191,17 @@ def simulate(
     )
     if not isinstance(spectrum, bool | np.bool_):
         raise TypeError(f"spectrum must be True or False, got {spectrum!r}")
-    _warn_of_heavy_tails(run.network)
+    warn_of_heavy_tails(run.network)
     if spectrum:
         from .singular import drawing, of_run
 
         run = drawing(run, engine)
-        return replace(_measured(run, progress), spectrum=of_run(run))
-    return _measured(run, progress)
+        return replace(measured(run, progress), spectrum=of_run(run))
+    return measured(run, progress)
 
 
-def _measured(run: Run, progress: Callable[[float], object] | None) -> Propagation:
+def measured(run: Run, progress: Callable[[float], object] | None = None) -> Propagation:
+    """What a run finds."""
     if run.engine == "reference":
         from .reference import measure
 
@@ -213,7 +214,8 @@ def _measured(run: Run, progress: Callable[[float], object] | None) -> Propagati
     return as_propagation(run, run.rows(progress))
 
 
-def _warn_of_heavy_tails(network: Network) -> None:
+def warn_of_heavy_tails(network: Network) -> None:
+    """Say that means converge slowly where weights have no fourth moment."""
     heavy = [
         scheme
         for scheme in network.distinct_schemes

@@ -87,8 +87,10 @@ def sweep(
     Notes
     -----
     The work is cut into pieces of about a second, the same whoever computes them. So the numbers
-    are the same bits for any executor, and those of `simulate` in each cell. Results are written
-    by this process: workers need no common folder.
+    are the same bits for any executor, and those of `simulate` in each cell. Cells of several
+    inputs that have the seed, the widths and normal weights in common, and differ in activation or
+    sigma_w, draw their numbers once. Results are written by this process: workers need no common
+    folder.
 
     Examples
     --------

@@ -121,10 +121,8 @@ class Grid:
         ValueError, TypeError, NotImplementedError
             As `simulate`, with the cell named.
         """
-        arguments = self.arguments(cell)
-        parts = {name: arguments.pop(name, None) for name in _NETWORK_PARTS}
         try:
-            return prepare(None, parts, **{**_defaults(), **arguments, "threads": 1})
+            return run_of({**self.arguments(cell), "threads": 1})
         except (ValueError, TypeError, NotImplementedError) as error:
             raise type(error)(f"{self.describe(cell)}: {error}" if self.axes else str(error)) from (
                 None
@@ -176,6 +174,19 @@ class Grid:
             "axes": [axis.name for axis in self.axes],
             "trials": self.trials,
         }
+
+
+def run_of(arguments: Mapping[str, Any]) -> Run:
+    """The run that `simulate` makes of its arguments.
+
+    Examples
+    --------
+    >>> run_of({"depth": 3, "correlation": 0.5}).inputs
+    2
+    """
+    given = dict(arguments)
+    parts = {name: given.pop(name, None) for name in _NETWORK_PARTS}
+    return prepare(None, parts, **{**_defaults(), **given})
 
 
 @cache

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .batch import draws, measure_together
 from .propagation import Propagation
-from .simulate import simulate
+from .simulate import as_propagation, gathered, measured, warn_of_heavy_tails
 from .statistic import LayerStatistic
+from .sweep_grid import run_of
 from .sweep_predict import predicted
 from .sweep_rows import Quantity, Row, Shape
 
@@ -96,20 +99,47 @@ def work(task: Task) -> list[Sums] | Propagation:
     ((7, 7, 1, 3), 1)
     """
     blocks = [
-        [_simulated(task, cell, name) for cell, name in zip(cells, names, strict=True)]
-        for cells, names in zip(task.cells, task.names, strict=True)
+        _simulated(task, cells, names) for cells, names in zip(task.cells, task.names, strict=True)
     ]
     if not task.whole:
         return blocks[0][0]
     return [summed_up(block, task.rows, task.depth) for block in blocks]
 
 
-def _simulated(task: Task, arguments: dict[str, Any], name: str) -> Propagation:
+def _simulated(
+    task: Task, cells: Sequence[dict[str, Any]], names: Sequence[str]
+) -> list[Propagation]:
+    """The cells of a block; those that draw the same numbers are measured together."""
     own = {"first_trial": task.first, "trials": task.trials, "threads": task.threads}
+    runs = [run_of({**cell, **own}) for cell in cells]
+    alike: dict[Any, list[int]] = {}
+    for i, run in enumerate(runs):
+        warn_of_heavy_tails(run.network)
+        key = draws(run)
+        alike.setdefault(i if key is None else key, []).append(i)
+    found: dict[int, Propagation] = {}
+    for members in alike.values():
+        with _naming(names[members[0]]):
+            if len(members) == 1:
+                found[members[0]] = measured(runs[members[0]])
+                continue
+            runs[members[0]].require_memory()
+        together = measure_together([runs[i] for i in members])
+        for i, arrays in zip(members, together, strict=True):
+            with _naming(names[i]):
+                if isinstance(arrays, OverflowError):
+                    raise arrays
+                found[i] = as_propagation(runs[i], *gathered(runs[i], arrays))
+    return [found[i] for i in range(len(runs))]
+
+
+@contextmanager
+def _naming(cell: str) -> Iterator[None]:
+    """Say in an error which cell it is about."""
     try:
-        return simulate(**{**arguments, **own})
+        yield
     except (ValueError, OverflowError, MemoryError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        raise type(error)(f"{cell}: {error}") from error
 
 
 def summed_up(block: Sequence[Propagation], rows: Sequence[Row], depth: int) -> Sums:
