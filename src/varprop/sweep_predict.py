@@ -32,6 +32,7 @@ def predicted(propagation: Propagation, rows: Sequence[Row], depth: int) -> Floa
     layers = propagation.network.depth
     log_inputs = np.ravel(propagation.input_mean_square_log).tolist()
     of_inputs = [_layers(propagation.network, log_input) for log_input in log_inputs]
+    gaps: dict[int, FloatArray | None] = {}
     for number, row in enumerate(rows):
         name, at = row.quantity.name, row.at
         if name in _NAMES and at[0] < len(of_inputs):
@@ -45,7 +46,9 @@ def predicted(propagation: Propagation, rows: Sequence[Row], depth: int) -> Floa
             values = np.exp(np.where(there, log, 0.0))
             found[0, number, :layers] = np.where(there, values, np.where(log < -1e308, 0, np.nan))
         elif row.quantity.axes == ("pairs",) and at[0] < len(propagation.pairs):
-            gap = predicted_log_gap(propagation, at[0])
+            if at[0] not in gaps:  # of which there are two rows
+                gaps[at[0]] = predicted_log_gap(propagation, at[0])
+            gap = gaps[at[0]]
             if gap is not None:
                 with np.errstate(divide="ignore"):
                     value = np.exp(gap) if name == "gap" else -np.expm1(gap)
