@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._core import batch, kernels
+from ._core import batch
 from ._core.plan import PlanHolder
+from .batch_inputs import columns_of, pairs_moved, unit_rows
 from .engines import Run, trouble, trouble_back
 from .histogram import NO_SCALE, Counts, Histogram, uncountable
 from .network import Network
-from .pairs import pair
 from .plans import plan_of
 from .rows import LAYER_FIELDS, without_ones
 
@@ -27,7 +27,6 @@ _KEPT = 6.4e7  # bytes of pre-activations that a trial may keep for the way back
 _HELD = 8e6  # bytes that it may hold: reading them beats making them again
 _SHARED = 6.4e7  # bytes of drawn numbers that it may hold for other networks
 _NORMS = {"rms": 1, "layer": 2}
-_NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
 
 
 def _shares_layers(run: Run, trials: int) -> bool:
@@ -98,12 +97,12 @@ class _Call:
         )
         self.status = np.zeros(len(runs) * run.trials, dtype=np.int32)
         self.stopped_at = np.zeros(len(runs) * run.trials, dtype=np.int64)
-        self.order, self.parent, self.x, self.log_x = _columns(run)
+        self.order, self.parent, self.x, self.log_x = columns_of(run)
         given = run.cotangents if isinstance(run.cotangents, np.ndarray) else None
         if given is None:
             self.given, self.log_given = np.empty((0, 1)), np.empty(0)
         else:
-            self.given, self.log_given = _unit_rows(given)
+            self.given, self.log_given = unit_rows(given)
         self.counters = self._counters(run.threads)
 
     @property
@@ -224,7 +223,7 @@ class _Call:
             if found[name].size:
                 arrays[name] = found.pop(name).reshape(shape)[:, back]
         if run.pairs:
-            moved = _pairs_moved(self.order) if run.reordered else slice(None)
+            moved = pairs_moved(self.order) if run.reordered else slice(None)
             for name in ("log_gap", "log_kernel_gap"):
                 arrays[name] = found.pop(name)[:, moved]
         for name in ("log_tangent", "log_adjoint"):
@@ -354,89 +353,3 @@ def memory(run: Run) -> int:
     # and a second copy of the results, while they are put in order
     results = 8 * run.statistics * run.trials * depth * run.reordered
     return workers * each + run.threads * (counters + 40 * run.inputs * _BLOCK) + sums + results
-
-
-def _columns(
-    run: Run,
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], FloatArray, FloatArray]:
-    """The inputs as columns: their order, parents, mantissas padded with zeros, ln of units.
-
-    An input is carried as its difference to a near one (along a minimum spanning tree, root first),
-    unless dropout, with a mask for each, tears them apart anyway.
-    """
-    size = run.network.widths[0]
-    if run.log_gap is not None:
-        first, difference = pair(run.log_gap, size)
-        values = np.array([first, difference])
-        scales = np.array([0.0, run.log_gap / 2])
-        order, parent = np.arange(2), np.array([-1, 0])
-        if run.network.keep < 1.0:
-            values[1], scales[1] = first + math.exp(run.log_gap / 2) * difference, 0.0
-            parent[1] = -1
-    else:
-        values = np.ones((1, size)) if run.x is None else run.x
-        scales = np.zeros(len(values))
-        order, parent = _tree(values) if run.network.keep == 1.0 else _forest(len(values))
-        values = values[order].copy()
-        for column in range(len(values) - 1, 0, -1):
-            if parent[column] >= 0:
-                values[column] -= values[parent[column]]
-    units, logs = _unit_rows(values)
-    padded = np.zeros((len(values), -(-size // 16) * 16))
-    padded[:, :size] = units
-    return order, parent.astype(np.int32), padded, logs + scales
-
-
-def _forest(inputs: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    return np.arange(inputs), np.full(inputs, -1)
-
-
-def _tree(x: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Order, parents before children, and each one's parent (in that order), or -1."""
-    count = len(x)
-    order, parent = _forest(count)
-    logs = np.array([float(kernels.log_mean_square(one)) if one.any() else -np.inf for one in x])
-    with np.errstate(invalid="ignore"):
-        near = np.abs(logs[:, None] - logs[None, :]) < 2 * _NEAR
-    top = np.abs(x).max() or 1.0
-    scaled = x / top
-    # Prim's algorithm; SciPy's takes a distance of 0, as of identical inputs, for no edge
-    best = np.full(count, np.inf)
-    source = np.full(count, -1)
-    left = np.ones(count, dtype=bool)
-    place = np.empty(count, dtype=np.intp)
-    for step in range(count):
-        waiting = np.flatnonzero(left)
-        chosen = int(waiting[0] if step == 0 else waiting[np.argmin(best[waiting])])
-        order[step], place[chosen], left[chosen] = chosen, step, False
-        parent[step] = -1 if source[chosen] < 0 else place[source[chosen]]
-        distance = ((scaled - scaled[chosen]) ** 2).sum(axis=1)
-        closer = left & near[chosen] & (distance < best)
-        best[closer], source[closer] = distance[closer], chosen
-    return order, parent
-
-
-def _unit_rows(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Each row over its root mean square, and ln of that; a row of zeros stays, with ln 0."""
-    units, logs = np.zeros(values.shape), np.full(len(values), -np.inf)
-    for row, one in enumerate(values):
-        if one.any():
-            top = np.abs(one).max()  # the mean square itself may over- or underflow
-            scaled = one / top
-            log = 0.5 * float(kernels.log_mean_square(scaled))
-            units[row], logs[row] = scaled / math.exp(log), log + math.log(top)
-    return units, logs
-
-
-def _pairs_moved(order: npt.NDArray[np.intp]) -> list[int]:
-    """Where the pairs of the inputs are among the pairs of the columns."""
-    count, place = len(order), np.argsort(order)
-    number: dict[tuple[int, int], int] = {}
-    for a in range(count):
-        for b in range(a + 1, count):
-            number[a, b] = len(number)
-    return [
-        number[min(place[a], place[b]), max(place[a], place[b])]
-        for a in range(count)
-        for b in range(a + 1, count)
-    ]
