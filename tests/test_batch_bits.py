@@ -95,7 +95,6 @@ TOGETHER: dict[str, dict[str, Any]] = {
         "width": 30, "depth": 4, "correlation": 0.9, "norm": "layer", "dropout": 0.8,
     },
     "several blocks": {"width": 9000, "depth": 2, "correlation": 0.3, "trials": 1, "threads": 3},
-    "orthogonal": {"width": 20, "depth": 4, "correlation": 0.3, "law": "orthogonal"},
 }  # fmt: skip
 
 
@@ -105,16 +104,15 @@ def test_networks_measured_together_give_what_each_gives_alone(
     name: str, first_alone: bool
 ) -> None:
     """Also after one that has failed on its way up, or on its way back."""
-    options = dict(TOGETHER[name])
-    law = options.pop("law", None)
+    options = TOGETHER[name]
     plain = name in ("a pair", "two gradients each")
     nets = [("tanh", 1.5), ("gelu", 0.9), ("tanh", 0.3)]
     if plain:
         nets = [("tanh", 1e5), ("x+x**2", 1e140), *nets]
     runs = []
     for act, sigma_w in nets:
-        gain = {"scheme": f"orthogonal({sigma_w})"} if law else {"sigma_w": sigma_w}
-        runs.append(replace(prepared(act=act, **gain, **options), first_alone=first_alone))
+        run = prepared(act=act, sigma_w=sigma_w, **options)
+        runs.append(replace(run, first_alone=first_alone))
     found = batch.measure_together(runs)
     assert [isinstance(one, OverflowError) for one in found] == (len(runs) - 3) * [True] + 3 * [
         False
@@ -128,6 +126,43 @@ def test_networks_measured_together_give_what_each_gives_alone(
             assert set(together) == set(alone)
             for key in alone:
                 assert np.array_equal(together[key], alone[key]), key
+
+
+def test_a_callable_that_fails_takes_no_other_with_it() -> None:
+    def act(z: Any) -> Any:
+        if ((z > 3.126) & (z < 3.149)).any():
+            raise ValueError("too near pi")
+        return np.tanh(z)
+
+    pair = (act, lambda z: 1 - np.tanh(z) ** 2)
+    runs = [
+        prepared(act=pair, width=50, depth=3, correlation=0.5, sigma_w=sigma_w)
+        for sigma_w in (0.1, 9.0, 0.2)
+    ]
+    found = batch.measure_together(runs)
+    assert str(found[1]) == "too near pi"
+    for i in (0, 2):
+        assert np.array_equal(found[i]["log_gradient"], batch.measure(runs[i])["log_gradient"])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"scheme": "orthogonal"}, {"seed": 4}, {"width": 21}, {"histogram": 8}, {"sigma_b": 0.1}],
+    ids=str,
+)
+def test_what_draws_other_numbers_is_not_measured_together(changed: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"width": 20, "depth": 3, "correlation": 0.5}
+    others = [prepared(**(usual | changed)), prepared(**usual)]
+    if "scheme" in changed or "histogram" in changed:
+        others[1] = others[0]  # nothing at all goes together with these
+    with pytest.raises(ValueError, match="draw different numbers"):
+        batch.measure_together(others)
+
+
+def test_the_first_of_reordered_inputs_is_not_alone() -> None:
+    run = prepared(widths=(3, 9, 9), depth=2, x=np.eye(3))
+    with pytest.raises(ValueError, match="is not carried first"):
+        batch.measure(replace(run, first_alone=True))
 
 
 def test_gradients_of_the_first_input_alone_are_those_of_both() -> None:

@@ -33,6 +33,22 @@ def test_kinks_leave_no_more_than_the_narrowest_layer(width, seed):
     assert found.tolist() == active.tolist()
 
 
+@pytest.mark.parametrize(
+    ("seed", "extra"),
+    [
+        *((seed, {"act": "relu", "norm": varprop.Norm("rms", "post")}) for seed in range(12)),
+        *((seed, {"act": "tanh", "norm": "layer", "dropout": 0.5}) for seed in range(6)),
+        *((seed, {"act": "relu", "norm": "rms", "dropout": 0.7}) for seed in range(6)),
+    ],
+    ids=str,
+)
+def test_norms_after_kinks_take_one_direction_more(seed, extra):
+    """Without biases z is an image of the units that live: what is left of it was rounding."""
+    logs = spectrum(Network(5, width=60, **extra), trials=1, seed=seed, depths=range(1, 6)).log[0]
+    for one in logs:
+        assert np.diff(one[np.isfinite(one)]).min() > -12  # of any two neighbours, in e-folds
+
+
 @pytest.mark.parametrize("place", ["pre", "post"])
 @pytest.mark.parametrize(("kind", "taken"), [("layer", 2), ("rms", 1)])
 def test_norms_take_their_directions(kind, taken, place):

@@ -183,6 +183,11 @@ def test_where_pairs_are_lost_one_input_is_followed(monkeypatch: pytest.MonkeyPa
     assert len(found.plot().axes) == 6  # three panels, each with its colours
 
 
+def test_an_error_names_the_cell() -> None:
+    with pytest.raises(OverflowError, match=r"^sigma_b=0\.0, sigma_w=1e\+140: in layer 1 the"):
+        phase_diagram("x+x**2", sigma_w=[1, 1e140], sigma_b=[0], depth=5, width=9, trials=2)
+
+
 def test_progress_counts_cells() -> None:
     seen: list[tuple[int, int]] = []
     phase_diagram(

@@ -247,6 +247,37 @@ def test_cells_that_draw_the_same_numbers_draw_them_once(monkeypatch: pytest.Mon
         assert np.array_equal(found, one.correlation.mean)
 
 
+def strict(z: Any) -> Any:
+    if ((z > 3.126) & (z < 3.149)).any():
+        raise ValueError("too near pi")
+    return np.tanh(z)
+
+
+def strict_slope(z: Any) -> Any:
+    return 1 - np.tanh(z) ** 2
+
+
+def test_an_error_of_a_callable_in_a_cell_measured_with_others_names_it() -> None:
+    with pytest.raises(ValueError, match=r"^sigma_w=9\.0: too near pi"):
+        varprop.sweep(
+            sigma_w=[0.1, 9.0], act=(strict, strict_slope), depth=3, width=50, trials=4,
+            correlation=0.5,
+        )  # fmt: skip
+
+
+def test_means_of_narrow_layers_are_those_of_simulate() -> None:
+    """Where some networks are dead, to the last bit: cells are summed up beside each other."""
+    fixed: dict[str, Any] = {"act": "relu", "depth": 4, "trials": 20}
+    ds = varprop.sweep(**fixed, width=[2, 3, 5], seed=list(range(6)), sigma_w=[1.5, 1.0])
+    for width, seed, sigma_w in product([2, 3, 5], range(6), [1.5, 1.0]):
+        p = varprop.simulate(**fixed, width=width, seed=seed, sigma_w=sigma_w)
+        cell = ds.sel(width=width, seed=seed, sigma_w=sigma_w)
+        for quantity in ("variance", "activation", "gradient", "zero"):
+            for name, value in getattr(p, quantity).summaries().items():
+                found = cell[name].sel(quantity=quantity).values
+                assert np.array_equal(found, value, equal_nan=True), (quantity, name)
+
+
 def test_an_error_in_a_cell_measured_with_others_names_it() -> None:
     with pytest.raises(OverflowError, match=r"^sigma_w=1e\+140: in layer \d the signal left"):
         varprop.sweep(

@@ -68,18 +68,27 @@ def draws(run: Run) -> Hashable | None:
     )  # fmt: skip
 
 
-def measure_together(runs: Sequence[Run]) -> list[Arrays | OverflowError]:
+def measure_together(runs: Sequence[Run]) -> list[Arrays | Exception]:
     """The same of runs with equal `draws`: each gives the bits that it gives alone, or the error.
 
     At most half a second's work is best given at once, for it can't be interrupted in other
     threads than the first.
+
+    Raises
+    ------
+    MemoryError
+        Where what they draw and measure would not fit.
     """
-    if len({draws(run) for run in runs}) > 1:
+    if len(runs) > 1 and (draws(runs[0]) is None or len({draws(run) for run in runs}) > 1):
         raise ValueError("runs that draw different numbers can't be measured together")
+    runs[0].require_memory(len(runs))
     call = _Call(runs)
     found = call.room()
-    for start in range(0, runs[0].trials, call.batch):
-        call(found, start, min(start + call.batch, runs[0].trials))
+    try:
+        for start in range(0, runs[0].trials, call.batch):
+            call(found, start, min(start + call.batch, runs[0].trials))
+    except Exception as error:  # of a callable, which has stopped all of them
+        return [error] if len(runs) == 1 else [measure_together([run])[0] for run in runs]
     return [call.trouble(number) or call.finish(found, number) for number in range(len(runs))]
 
 
@@ -89,6 +98,8 @@ class _Call:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs, self.run = runs, runs[0]  # but for gains and activations they are all the same
         run = runs[0]
+        if run.first_alone and run.reordered:
+            raise ValueError("the first of several inputs is not carried first: it can't be alone")
         plans = [_plans(one.network, one.seed, one.saturated_below) for one in runs]
         self.holders = [holder for holders, _ in plans for holder in holders]
         firsts = np.cumsum([0] + [len(holders) for holders, _ in plans[:-1]])
@@ -302,7 +313,7 @@ def _hold(run: Run, together: bool = False) -> tuple[int, int]:
     """What is held of the way up for the way back, and its bytes.
 
     0: nothing; 1: what is drawn; 2: activations and slopes, too. What several runs draw together
-    is held for all of them, orthogonal frames aside, which depend on what they meet.
+    is held for all of them.
     """
     network = run.network
     if run.engine == "dense" or not (run.backward or together):
@@ -313,8 +324,6 @@ def _hold(run: Run, together: bool = False) -> tuple[int, int]:
     layers = draws + (columns + run.graded) * one if run.backward else draws
     limit = _HELD
     if together:
-        if any(law != "normal" for law in network.distributions):
-            return 0, 0
         back = run.graded * run.gradients * one
         draws, layers, limit = draws + back, layers + back, _SHARED
     if layers > draws and layers <= limit and network.residual is None and network.norm is None:
@@ -327,7 +336,7 @@ def _frame(run: Run) -> int:
     return 8 * (run.inputs + run.tangents) * (-(-max(run.network.widths) // 16) * 16 + 16)
 
 
-def memory(run: Run) -> int:
+def memory(run: Run, together: bool = False) -> int:
     """Bytes that the engine's vectors take, results aside."""
     columns, depth = run.inputs + run.tangents, run.network.depth
     gradients = run.graded * run.gradients + run.tangents * run.backward
@@ -339,7 +348,7 @@ def memory(run: Run) -> int:
     if run.network.residual is not None or run.engine == "dense":
         step = _step(run)
         each += (step + (depth // step) * run.backward) * _frame(run)
-    each += _hold(run)[1]
+    each += _hold(run, together)[1]
     if run.engine == "dense":
         each += (16 if shared else 1) * gradients * _frame(run) // columns
     each += 8 * depth * columns * (columns + 5) * run.backward + 32 * (columns + gradients) ** 2

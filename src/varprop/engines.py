@@ -277,14 +277,14 @@ class Run:
         signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x[0])
         return signals, np.empty((trials, self.network.depth * self.backward, room))
 
-    def require_memory(self) -> None:
-        """Raise MemoryError where the result and the vectors would not fit."""
-        results = 8 * (self.statistics * self.trials + 4) * self.network.depth
+    def require_memory(self, together: int = 1) -> None:
+        """Raise MemoryError where the results of so many such runs, and the vectors, don't fit."""
+        results = 8 * together * (self.statistics * self.trials + 4) * self.network.depth
         vectors = 0
         if self.needs_batch and self.engine != "reference":
             from .batch import memory
 
-            vectors = memory(self)
+            vectors = memory(self, together > 1)
         elif self.engine == "dense":
             widest = _padded(max(self.network.widths))
             vectors = int(self._vector_bytes) * min(self._batch, self.trials)

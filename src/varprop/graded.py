@@ -32,7 +32,6 @@ _DUST = 64 * np.finfo(float).eps  # of a column's length: what is left of it is 
 _MOST = 1e7
 _MOST_PAIRED = 1e6  # of two factors, whose product's rounding is as large as this times eps
 _TURNS = 3  # of the power iterations that estimate it
-_PAIRED = 1e-9
 _PAIRED = 128  # columns from which on factors are taken two at a time
 _WAIT = 2  # factors that are taken alone after two would not go together
 _PLAIN = 600.0  # e-folds that the square roots of float64's range hold: n exponentials, not n²

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +51,15 @@ def deviation(logs: FloatArray) -> FloatArray:
     unit = 2.0 ** max(int(exponent) - 400, 0)
     spread: FloatArray = (logs / unit).std(axis=0, ddof=1) * unit
     return spread
+
+
+def of_columns(summary: Callable[[Any], Any], trials: Any) -> Any:
+    """A summary over trials of each column, to the same bits for any others beside it.
+
+    NumPy sums a lone column, and columns that are not interleaved, in an order of its own.
+    """
+    count = trials.shape[1]
+    return summary((trials.repeat(2, axis=1) if count == 1 else trials).copy("C"))[:count]
 
 
 def masked(log: FloatArray) -> np.ma.MaskedArray:

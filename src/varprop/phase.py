@@ -224,9 +224,9 @@ def phase_diagram(
     axes = {"sigma_b": rows.tolist(), "sigma_w": columns.tolist()}
     grid = Grid.of(axes, first)
     grid = Grid(fixed, grid.axes, first)
-    grid.runs()
+    units = sum(grid.runs()[0][0].network.widths[1:])
     cells = [Cell(depth) for _ in range(grid.size)]
-    groups = _groups(len(rows), len(columns), depth * width * first)
+    groups = _groups(len(rows), len(columns), units * first)
     with (
         workers(executor, len(groups), threads) as (pool, each, trouble),
         shown_progress(progress, 0, grid.size) as update,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .batch import measure_together
 from .network import Network
 from .statistic import LayerStatistic
-from .sweep_grid import Grid
+from .sweep_grid import Grid, naming
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -105,11 +105,13 @@ def measure(task: Task) -> list[tuple[FloatArray, float]]:
     """
     where = {name: getattr(task, name) for name in ("first_trial", "trials", "threads")}
     runs = [replace(task.grid.run(cell), first_alone=True, **where) for cell in task.cells]
-    runs[0].require_memory()
     found = []
     for cell, run, arrays in zip(task.cells, runs, measure_together(runs), strict=True):
-        if isinstance(arrays, OverflowError):  # one input alone is carried in logarithms
-            one = replace(run, x=None, log_gap=None, first_alone=False).rows()
+        if isinstance(arrays, Exception):  # one input alone is carried in logarithms
+            with naming(task.grid.describe(cell)):
+                if not isinstance(arrays, OverflowError):
+                    raise arrays
+                one = replace(run, x=None, log_gap=None, first_alone=False).rows()
             assert one.log_gradient is not None
             log_k, log_gradient = one.log_variance, one.log_gradient
             gap = np.full(run.trials, np.nan)

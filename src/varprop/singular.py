@@ -15,6 +15,7 @@ from .arguments import require_slopes, whole
 from .engines import Run
 from .graded import GradedProduct, Moved
 from .jacobian_spectrum import JacobianSpectrum
+from .linearised import Linearised
 from .network import Network
 from .one_blas_thread import one_blas_thread
 from .propagation import input_label
@@ -185,6 +186,7 @@ def measure(
 
 def _of_trial(run: Run, source: Source, depths: tuple[int, ...]) -> list[FloatArray]:
     _, layers = forward(run, source, [])
+    ranks = _ranks(run.network, layers)
     product = GradedProduct(run.network.widths[0])
     found = []
     for layer in range(depths[-1]):
@@ -200,11 +202,7 @@ def _of_trial(run: Run, source: Source, depths: tuple[int, ...]) -> list[FloatAr
             square = float(np.squeeze(log))
             if square == -np.inf:
                 return Moved(np.zeros(v[:, 0, :].shape), rank=0)
-            rank = len(v) - _taken(run.network, "post")
-            if layer and stream is None:
-                units = int(h[0].any(axis=(1, 2)).sum())  # that phi does not make constant
-                rank = min(rank, units, len(h[0]) - _taken(run.network, "pre"))
-            return Moved(v[:, 0, :], square / 2, rank)
+            return Moved(v[:, 0, :], square / 2, ranks[layer])
 
         product.multiply(factor)
         if layer + 1 in depths:
@@ -212,8 +210,23 @@ def _of_trial(run: Run, source: Source, depths: tuple[int, ...]) -> list[FloatAr
     return found
 
 
-def _taken(network: Network, place: str) -> int:
-    """How many directions of a layer a norm takes: the value's own, and with LayerNorm the mean."""
-    if network.norm is None or network.norm.place != place:
-        return 0
-    return {"rms": 1, "layer": 2}[network.norm.kind]
+def _ranks(network: Network, layers: Sequence[Linearised]) -> list[int]:
+    """Of each layer's factor, φ′ below included, the rank that its kinks, masks and norms leave.
+
+    A norm takes the direction of what it reads, z, and LayerNorm that of the mean. Without biases
+    z = W h is an image of the units below that live, and its direction is one of theirs.
+    """
+    sizes, norm = network.widths, network.norm
+    taken = 0 if norm is None else {"rms": 1, "layer": 2}[norm.kind]
+    pre, post = (norm is not None and norm.place == place for place in ("pre", "post"))
+    alive = [sizes[0], *(int(np.count_nonzero(one.slopes[:, 0])) for one in layers)]
+    plain = network.bias_std == 0
+    ranks = []
+    for layer, units in enumerate(sizes[1:]):
+        rank = units - taken * post
+        if layer == 0 or network.residual is None:  # else the stream goes past
+            rank = min(rank, alive[layer] - int(post and plain[layer]))
+        if layer > 0 and pre and network.residual is None:
+            rank = min(rank, sizes[layer] - taken, alive[layer - 1] - int(plain[layer - 1]))
+        ranks.append(rank)
+    return ranks

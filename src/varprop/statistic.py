@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from .log_numbers import (
     logarithm,
     masked,
     missing_beyond,
+    of_columns,
     product,
     taken,
 )
@@ -206,8 +208,8 @@ class LayerStatistic:
         if whole.all():
             return masked(self._log.mean(axis=0))
         result = np.empty(whole.shape)
-        result[whole] = np.ascontiguousarray(self._log[:, whole]).mean(axis=0)
-        result[~whole] = np.ma.mean(self.log[:, ~whole], axis=0).filled(-np.inf)
+        result[whole] = of_columns(_mean, self._log[:, whole])
+        result[~whole] = of_columns(_mean, self.log[:, ~whole]).filled(-np.inf)
         return masked(result)
 
     @property
@@ -218,10 +220,11 @@ class LayerStatistic:
         if whole.all():
             return masked(deviation(self._log) / np.sqrt(trials))
         result = np.full(whole.shape, -np.inf)
-        result[whole] = deviation(np.ascontiguousarray(self._log[:, whole])) / np.sqrt(trials)
+        result[whole] = of_columns(deviation, self._log[:, whole])
+        result[whole] /= np.sqrt(trials)
         count = np.ma.count(self.log, axis=0)
         some = (count >= 2) & ~whole
-        spread = np.ma.std(self.log[:, some], axis=0, ddof=1).filled(0.0)
+        spread = of_columns(_deviation_there, self.log[:, some]).filled(0.0)
         result[some] = spread / np.sqrt(count[some])
         return masked(result)
 
@@ -392,6 +395,14 @@ class LayerStatistic:
                 ".log_quantile(p), which hold natural logarithms"
             )
         return product(factor, np.where(log == -np.inf, 0.0, shift))
+
+
+def _mean(trials: Any) -> Any:
+    return trials.mean(axis=0)
+
+
+def _deviation_there(trials: np.ma.MaskedArray) -> Any:
+    return np.ma.std(trials, axis=0, ddof=1)
 
 
 def _require_array(what: str, given: object) -> None:

@@ -88,8 +88,8 @@ def sweep(
     -----
     The work is cut into pieces of about a second, the same whoever computes them. So the numbers
     are the same bits for any executor, and those of `simulate` in each cell. Cells of several
-    inputs that have the seed, the widths and normal weights in common, and differ in activation or
-    sigma_w, draw their numbers once. Results are written by this process: workers need no common
+    inputs and normal weights that differ in sigma_w alone, or in the activation, draw their numbers
+    once. Results are written by this process: workers need no common
     folder.
 
     Examples

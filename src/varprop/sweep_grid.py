@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -121,12 +122,8 @@ class Grid:
         ValueError, TypeError, NotImplementedError
             As `simulate`, with the cell named.
         """
-        try:
+        with naming(self.describe(cell)) if self.axes else nullcontext():
             return run_of({**self.arguments(cell), "threads": 1})
-        except (ValueError, TypeError, NotImplementedError) as error:
-            raise type(error)(f"{self.describe(cell)}: {error}" if self.axes else str(error)) from (
-                None
-            )
 
     def runs(self) -> tuple[npt.NDArray[np.object_], tuple[int, ...]]:
         """Check every cell; the runs of those that may differ in size, and their shape.
@@ -174,6 +171,23 @@ class Grid:
             "axes": [axis.name for axis in self.axes],
             "trials": self.trials,
         }
+
+
+@contextmanager
+def naming(cell: str) -> Iterator[None]:
+    """Say in an error which cell it is about.
+
+    Examples
+    --------
+    >>> with naming("sigma_w=-1"):
+    ...     raise ValueError("must be positive")
+    Traceback (most recent call last):
+    ValueError: sigma_w=-1: must be positive
+    """
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, MemoryError, NotImplementedError) as error:
+        raise type(error)(f"{cell}: {error}") from error
 
 
 def run_of(arguments: Mapping[str, Any]) -> Run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from .batch import draws, measure_together
 from .propagation import Propagation
 from .simulate import as_propagation, gathered, measured, warn_of_heavy_tails
 from .statistic import LayerStatistic
-from .sweep_grid import run_of
+from .sweep_grid import naming, run_of
 from .sweep_predict import predicted
 from .sweep_rows import Quantity, Row, Shape
 
@@ -119,27 +118,18 @@ def _simulated(
         alike.setdefault(i if key is None else key, []).append(i)
     found: dict[int, Propagation] = {}
     for members in alike.values():
-        with _naming(names[members[0]]):
-            if len(members) == 1:
+        if len(members) == 1:
+            with naming(names[members[0]]):
                 found[members[0]] = measured(runs[members[0]])
-                continue
-            runs[members[0]].require_memory()
-        together = measure_together([runs[i] for i in members])
+            continue
+        with naming(f"{names[members[0]]} and {len(members) - 1} more"):
+            together = measure_together([runs[i] for i in members])
         for i, arrays in zip(members, together, strict=True):
-            with _naming(names[i]):
-                if isinstance(arrays, OverflowError):
+            with naming(names[i]):
+                if isinstance(arrays, Exception):
                     raise arrays
                 found[i] = as_propagation(runs[i], *gathered(runs[i], arrays))
     return [found[i] for i in range(len(runs))]
-
-
-@contextmanager
-def _naming(cell: str) -> Iterator[None]:
-    """Say in an error which cell it is about."""
-    try:
-        yield
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise type(error)(f"{cell}: {error}") from error
 
 
 def summed_up(block: Sequence[Propagation], rows: Sequence[Row], depth: int) -> Sums:
