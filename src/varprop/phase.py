@@ -63,7 +63,7 @@ class PhaseDiagram:
     --------
     >>> found = phase_diagram("tanh", sigma_w=[0.8, 1.6], sigma_b=[0.1], depth=9, width=50)
     >>> found
-    <PhaseDiagram: tanh, sigma_w 0.8 to 1.6 (2), sigma_b 0.1, depth 9, width 50, 477 to 1000 \
+    <PhaseDiagram: tanh, sigma_w 0.8 to 1.6 (2), sigma_b 0.1, depth 9, width 50, 495 to 1000 \
 networks a cell, seed 0>
     >>> found.growth.shape
     (1, 2)
