@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from batch_cases import CASES, bits, simulate
-from levels import HERE
+from levels import require_same_bits
 
 import varprop
 from varprop import batch, load
@@ -185,31 +185,8 @@ def test_pieces_parts_and_files(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
     assert bits(simulate(name)) == bits(whole)
 
 
-ALL_CASES = """
-import hashlib, sys
-sys.path.insert(0, sys.argv[1])
-import batch_cases
-import varprop._core
-print(varprop._core.SIMD)
-for name in batch_cases.CASES:
-    print(hashlib.sha256(batch_cases.bits(batch_cases.simulate(name))).hexdigest())
-"""
-
-
 def test_instruction_sets() -> None:
-    outputs = []
-    for level in HERE:
-        run = subprocess.run(
-            [sys.executable, "-c", ALL_CASES, os.path.dirname(__file__)],
-            env={**os.environ, "VARPROP_SIMD": level},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        lines = run.stdout.split()
-        assert lines[0] == level
-        outputs.append(lines[1:])
-    assert all(len(lines) == len(CASES) and lines == outputs[0] for lines in outputs)
+    require_same_bits("batch_cases")
 
 
 FILLED = """

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from levels import HERE
+from levels import require_same_bits
 
 import varprop
 from varprop import engines
@@ -79,33 +79,8 @@ def test_trials_seeds_and_layers_differ():
     assert np.unique(logs).size == logs.size
 
 
-ALL_CASES = """
-import hashlib, sys
-sys.path.insert(0, sys.argv[1])
-import test_engines
-import varprop._core
-print(varprop._core.SIMD)
-for name in test_engines.CASES:
-    print(hashlib.sha256(test_engines.bits(test_engines.simulate(name))).hexdigest())
-"""
-
-
 def test_instruction_sets():
-    """Each in its own process, picked by VARPROP_SIMD as a user would."""
-    folder = os.path.dirname(__file__)
-    outputs = []
-    for level in HERE:
-        run = subprocess.run(
-            [sys.executable, "-c", ALL_CASES, folder],
-            env={**os.environ, "VARPROP_SIMD": level},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        lines = run.stdout.split()
-        assert lines[0] == level
-        outputs.append(lines[1:])
-    assert all(len(lines) == len(CASES) and lines == outputs[0] for lines in outputs)
+    require_same_bits("test_engines")
 
 
 @pytest.mark.parametrize("wish", ["v9", "AVX", "v4 "])

@@ -320,15 +320,16 @@ def _hold(run: Run, together: bool = False) -> tuple[int, int]:
         return 0, 0
     columns = run.inputs + run.tangents
     one = network.depth * (_frame(run) // columns)
-    draws = (columns + 1) * one
-    layers = draws + (columns + run.graded) * one if run.backward else draws
+    drawn = (columns + 1) * one
+    layers = drawn + (columns + run.graded) * one
     limit = _HELD
     if together:
         back = run.graded * run.gradients * one
-        draws, layers, limit = draws + back, layers + back, _SHARED
-    if layers > draws and layers <= limit and network.residual is None and network.norm is None:
+        drawn, layers, limit = drawn + back, layers + back, _SHARED
+    plain = network.residual is None and network.norm is None
+    if run.backward and plain and layers <= limit:
         return 2, int(layers)
-    return (1, int(draws)) if draws <= limit else (0, 0)
+    return (1, int(drawn)) if drawn <= limit else (0, 0)
 
 
 def _frame(run: Run) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -208,8 +207,10 @@ class LayerStatistic:
         if whole.all():
             return masked(self._log.mean(axis=0))
         result = np.empty(whole.shape)
-        result[whole] = of_columns(_mean, self._log[:, whole])
-        result[~whole] = of_columns(_mean, self.log[:, ~whole]).filled(-np.inf)
+        result[whole] = of_columns(partial(np.mean, axis=0), self._log[:, whole])
+        result[~whole] = of_columns(partial(np.ma.mean, axis=0), self.log[:, ~whole]).filled(
+            -np.inf
+        )
         return masked(result)
 
     @property
@@ -224,7 +225,7 @@ class LayerStatistic:
         result[whole] /= np.sqrt(trials)
         count = np.ma.count(self.log, axis=0)
         some = (count >= 2) & ~whole
-        spread = of_columns(_deviation_there, self.log[:, some]).filled(0.0)
+        spread = of_columns(partial(np.ma.std, axis=0, ddof=1), self.log[:, some]).filled(0.0)
         result[some] = spread / np.sqrt(count[some])
         return masked(result)
 
@@ -395,14 +396,6 @@ class LayerStatistic:
                 ".log_quantile(p), which hold natural logarithms"
             )
         return product(factor, np.where(log == -np.inf, 0.0, shift))
-
-
-def _mean(trials: Any) -> Any:
-    return trials.mean(axis=0)
-
-
-def _deviation_there(trials: np.ma.MaskedArray) -> Any:
-    return np.ma.std(trials, axis=0, ddof=1)
 
 
 def _require_array(what: str, given: object) -> None:
