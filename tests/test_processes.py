@@ -39,6 +39,45 @@ def test_children_give_the_same_bits_and_never_hang(call: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
+WAITING = """
+import os, threading
+from varprop._cached import cached_property
+
+inside, forked = threading.Event(), threading.Event()
+
+class Slow:
+    def __init__(self, wait):
+        self.wait = wait
+
+    @cached_property
+    def value(self):
+        if self.wait:
+            inside.set()
+            forked.wait()
+        return 7
+
+worker = threading.Thread(target=lambda: Slow(True).value)
+worker.start()
+inside.wait()
+child = os.fork()
+if not child:
+    quick = Slow(False)
+    os._exit(quick.value + (quick.__dict__ == {"wait": False, "value": 7}))
+_, status = os.waitpid(child, 0)
+forked.set()
+worker.join()
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_fork_while_a_property_is_computed() -> None:
+    """The functools of Python 3.11 held a lock there that nobody gave back in the child."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WAITING], capture_output=True, timeout=60, check=True
+    )
+    assert run.stdout.strip() == b"8"
+
+
 def test_many_threads_at_once(expected: dict[str, str]) -> None:
     assert all(found == expected for found in processes.in_threads(6, processes.some_digests))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 from budget import Share
 
+from varprop._core import kernels
 from verify import fuzz, normals, streams
 from verify.mutants import every
 from verify.mutants.__main__ import require_anchor
@@ -51,10 +53,30 @@ def share() -> Share:
     return Share("random_words")
 
 
-@pytest.mark.parametrize("layout", streams.LAYOUTS)
-def test_words_of_every_layout(layout: str, share: Share) -> None:
-    for name, p_value in streams.tried(layout, 300_000).p_values().items():
-        share.check(f"{layout}: {name}", p_value)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return streams.compiled(tmp_path_factory.mktemp("words"))
+
+
+@pytest.mark.parametrize("name", streams.LAYOUTS)
+def test_words_of_every_layout(name: str, program: Path, share: Share) -> None:
+    tests = streams.counted(streams.LAYOUTS[name], 5 * streams.CHUNK, program, processes=2)
+    assert tests.words == 5 * streams.CHUNK
+    for what, p_value in tests.p_values().items():
+        share.check(f"{name}: {what}", p_value)
+    again = streams.Tests()
+    for chunk in itertools.islice(streams.LAYOUTS[name].chunks(), 5):
+        again.add(chunk)
+    for counts in ("bytes", "ones", "following"):
+        np.testing.assert_array_equal(getattr(tests, counts), getattr(again, counts))
+
+
+def test_streams_of_a_layout_begin_again_with_the_next_trial() -> None:
+    first = next(streams.LAYOUTS["purposes"].chunks()).reshape(64, -1)
+    for number in (0, 6, 7, 700):
+        purpose = list(kernels.PURPOSES)[number % 7]
+        expected = kernels.words(7, number // 7, 1, purpose, 0, 64)
+        np.testing.assert_array_equal(first[:, number], expected)
 
 
 @pytest.mark.parametrize("law", normals.LAWS)
@@ -68,7 +90,7 @@ def test_moments_and_tails(law: str, share: Share) -> None:
 )
 def test_bad_words_are_seen(fault: str) -> None:
     tests = streams.Tests()
-    for number, chunk in enumerate(streams.LAYOUTS["one stream"]()):
+    for number, chunk in enumerate(streams.LAYOUTS["one stream"].chunks()):
         words = chunk.copy()
         if fault == "a bit is stuck":
             words[::50] |= np.uint64(1 << 17)

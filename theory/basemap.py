@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from varprop._cached import cached_property
 
 from .expectation_map import Map
 from .logtable import LogTable, PowerLaw

@@ -7,12 +7,13 @@ sigma_w^2 = 1/V and sigma_b^2 = K - Q/V, where that is not negative. On it chi_K
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import newton
 
+from varprop._cached import cached_property
 from varprop.activation import Activation
 
 from .flow import computable

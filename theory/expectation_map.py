@@ -8,13 +8,13 @@ expression.
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy
 from numpy.typing import ArrayLike, NDArray
 
+from varprop._cached import cached_property
 from varprop.activation import Activation
 
 from . import gaussian, series

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop._cached import cached_property
 from varprop.activation import Activation
 
 from .basemap import PositiveMap

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from varprop._cached import cached_property
 from varprop.activation import Activation
 
 from .angle import log_gap_of_tilt, tilt_of_gap

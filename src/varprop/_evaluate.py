@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from varprop._cached import cached_property
 from varprop._expression import (
     CONSTANTS,
     Binary,

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from varprop import _probe
 from varprop import formula as _formula
 from varprop._activation_table import NAMES, TABLE, Row
+from varprop._cached import cached_property
 from varprop._primitives import Array
 from varprop.formula import Formula
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from varprop import _derivative, _evaluate, _expression, _kinks, _parser
+from varprop._cached import cached_property
 from varprop._primitives import Array
 
 if TYPE_CHECKING:
@@ -59,19 +59,19 @@ class Formula:
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.text, self.parameters))
 
-    @functools.cached_property
+    @cached_property
     def _slope(self) -> _expression.Node:
         return _derivative.derivative(self._tree)
 
-    @functools.cached_property
+    @cached_property
     def _values(self) -> _evaluate.Evaluation:
         return _evaluate.Evaluation(self._tree)
 
-    @functools.cached_property
+    @cached_property
     def _slopes(self) -> _evaluate.Evaluation:
         return _evaluate.Evaluation(self._slope)
 
-    @functools.cached_property
+    @cached_property
     def _bends(self) -> _evaluate.Evaluation:
         return _evaluate.Evaluation(_derivative.derivative(self._slope))
 
@@ -126,7 +126,7 @@ class Formula:
             shown = _parser.shown(self.text)
             raise ValueError(f"formula {shown} has no SymPy form: {error}") from error
 
-    @functools.cached_property
+    @cached_property
     def kinks(self) -> tuple[float, ...]:
         """Sorted points where a max, min, abs, sign, heaviside or if switches.
 
@@ -135,12 +135,12 @@ class Formula:
         """
         return _kinks.kinks(self._tree)
 
-    @functools.cached_property
+    @cached_property
     def degree(self) -> int | None:
         """d where the form of the formula proves f(t x) = t**d f(x) for t > 0, else None."""
         return _expression.degree(self._tree)
 
-    @functools.cached_property
+    @cached_property
     def oscillates(self) -> bool:
         """Whether a sine, cosine or tangent occurs."""
         return _expression.oscillates(self._tree)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 
 from . import lyapunov, pair_statistics
+from ._cached import cached_property
 from .network import Network
 from .rows import Rows
 from .statistic import FloatArray, LayerStatistic

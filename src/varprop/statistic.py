@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from ._cached import cached_property
 from .log_numbers import (
     HIGHEST_LOG,
     LOWEST_LOG,

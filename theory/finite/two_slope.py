@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from varprop._cached import cached_property
 from varprop.activation import Activation
 
 __all__ = ["MAX_ORDER", "TwoSlope"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import sympy
 from numpy.typing import ArrayLike, NDArray
 from sympy import Expr
 
+from varprop._cached import cached_property
 from varprop.activation import Activation
 
 from ..gaussian import K, NotClosed
