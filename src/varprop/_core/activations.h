@@ -66,21 +66,20 @@ VP_DEFINE(hardswish)
 
 VP_DEFINE(tanh)
 {
-    double exp, expm1;
+    double near, far, difference;
     VP_UNUSED;
-    vp_exp_both(-2.0 * vp_abs(z), &exp, &expm1);
-    const double inverse = 1.0 / (2.0 + expm1);
-    *h = vp_copy_sign(-expm1 * inverse, z);
-    *d = 4.0 * exp * (inverse * inverse);
+    vp_logistic(2.0 * vp_abs(z), &near, &far, &difference);
+    *h = vp_copy_sign(difference, z);
+    *d = 4.0 * near * far;
 }
 
 VP_DEFINE(sigmoid)
 {
+    double near, far, difference;
     VP_UNUSED;
-    const double e = vp_exp(-vp_abs(z));
-    const double inverse = 1.0 / (1.0 + e);
-    *h = (z < 0.0 ? e : 1.0) * inverse;
-    *d = e * (inverse * inverse);
+    vp_logistic(vp_abs(z), &near, &far, &difference);
+    *h = z < 0.0 ? far : near;
+    *d = near * far;
 }
 
 VP_DEFINE(softplus)
@@ -105,16 +104,16 @@ VP_DEFINE(arctan) { VP_UNUSED; *h = vp_atan(z); *d = 1.0 / (1.0 + z * z); }
 VP_DEFINE(erf)
 {
     VP_UNUSED;
-    const double gauss = vp_gauss(z);
-    *h = vp_erf(z, gauss);
+    double gauss;
+    vp_erf_and_gauss(z, h, &gauss);
     *d = 1.1283791670955126 * gauss;
 }
 
 VP_DEFINE(probit)
 {
     VP_UNUSED;
-    const double gauss = vp_gauss(z * 0.70710678118654752);
-    *h = vp_normal_cdf(z, gauss);
+    double gauss;
+    vp_normal_cdf(z, h, &gauss);
     *d = 0.39894228040143268 * gauss;
 }
 
@@ -143,33 +142,33 @@ VP_DEFINE(heaviside) { VP_UNUSED; *h = z > 0.0 ? 1.0 : z < 0.0 ? 0.0 : 0.5; *d =
 VP_DEFINE(gelu)
 {
     VP_UNUSED;
-    const double gauss = vp_gauss(z * 0.70710678118654752);
-    const double cdf = vp_normal_cdf(z, gauss);
+    double cdf, gauss;
+    vp_normal_cdf(z, &cdf, &gauss);
     *h = z * cdf;
     *d = cdf + 0.39894228040143268 * (z * gauss);
 }
 
 VP_DEFINE(gelu_tanh)
 {
+    double near, far, difference;
     VP_UNUSED;
     const double c = vp_min(vp_max(z, -50.0), 50.0); /* the cube must not overflow; e is 0 there */
     const double u = 1.5957691216057308 * (c + 0.044715 * (c * c * c));
     const double slope = 1.5957691216057308 * (1.0 + 0.134145 * (c * c));
-    const double e = vp_exp(-vp_abs(u));
-    const double inverse = 1.0 / (1.0 + e);
-    const double gate = (z < 0.0 ? e : 1.0) * inverse;
+    vp_logistic(vp_abs(u), &near, &far, &difference);
+    const double gate = z < 0.0 ? far : near;
     *h = z * gate;
-    *d = gate + c * slope * (e * (inverse * inverse));
+    *d = gate + c * slope * (near * far);
 }
 
 VP_DEFINE(silu)
 {
+    double near, far, difference;
     VP_UNUSED;
-    const double e = vp_exp(-vp_abs(z));
-    const double inverse = 1.0 / (1.0 + e);
-    const double gate = (z < 0.0 ? e : 1.0) * inverse;
+    vp_logistic(vp_abs(z), &near, &far, &difference);
+    const double gate = z < 0.0 ? far : near;
     *h = z * gate;
-    *d = gate + z * (e * (inverse * inverse));
+    *d = gate + z * (near * far);
 }
 
 VP_DEFINE(mish)

@@ -7,6 +7,9 @@
 #define VP_ELEMENTARY_H
 #include "normal.h"
 
+/* What several activations share must not become a call, or their loops are no SIMD loops. */
+#define VP_INLINE static inline __attribute__((always_inline))
+
 #define VP_ROUND 0x1.8p52 /* adding it rounds to an integer, kept in the low bits */
 
 /* Even and odd powers apart: two chains of half the length run beside each other. degree > 0 */
@@ -63,6 +66,34 @@ static inline double vp_exp(double x)
     return exp;
 }
 
+/* e^(x - rest) = scale (1 + t)/(1 - t) times what is returned, -746 <= x <= 0, |rest| < 1e-5.
+ *
+ * t = tanh(r/2) is a shorter polynomial than e^r, for those who divide anyway. A scale that would
+ * be subnormal is made 2^100 times as large, and 2^-100 is returned: found from the sign of x + 600,
+ * for of a comparison a compiler makes two ways, with a division in each. */
+VP_INLINE double vp_exp_ratio(double x, double rest, double *scale, double *t)
+{
+    const double shifted = x * 1.4426950408889634 + VP_ROUND;
+    const double k = shifted - VP_ROUND;
+    const double r = ((x - k * VP_LN2_HIGH) - k * VP_LN2_LOW) - rest;
+    const uint64_t lift = (0 - (vp_as_bits(x + 600.0) >> 63)) & (uint64_t)100 << 52;
+    *t = r * vp_polynomial(VP_HALF_TANH, 6, r * r);
+    *scale = vp_as_double((vp_as_bits(shifted) << 52) + (0x3FF0000000000000u + lift));
+    return vp_as_double(0x3FF0000000000000u - lift);
+}
+
+/* 1/(1 + e), e/(1 + e) and (1 - e)/(1 + e) of e = e^-y, y >= 0, each to full relative accuracy */
+VP_INLINE void vp_logistic(double y, double *near, double *far, double *difference)
+{
+    double scale, t; /* a scale that is lifted is nothing beside 1 */
+    const double unit = vp_exp_ratio(y > 746.0 ? -746.0 : -y, 0.0, &scale, &t);
+    const double above = scale + scale * t, below = 1.0 - t;
+    const double inverse = 1.0 / (below + above);
+    *near = below * inverse;
+    *far = above * inverse * unit;
+    *difference = ((1.0 - scale) - (t + scale * t)) * inverse;
+}
+
 /* ln x for finite positive x that is not subnormal */
 static inline double vp_log(double x)
 {
@@ -84,45 +115,61 @@ static inline double vp_log1p(double y)
     return vp_log(u) + (y - (u - 1.0)) * (1.0 / u); /* softplus divides by u, too */
 }
 
-/* e^(-x^2): the square is carried in two parts, for its rounding error grows with x^2 */
-static inline double vp_gauss(double x)
+#define VP_GAUSS_LIMIT 27.3 /* e^(-x^2) is 0 beyond */
+
+/* The same of e^(-x^2), 0 <= x <= VP_GAUSS_LIMIT: the square is carried in two parts, for its
+ * rounding error grows with it */
+VP_INLINE double vp_gauss_ratio(double x, double *scale, double *t)
 {
-    const double a = vp_abs(x) > 40.0 ? 40.0 : vp_abs(x);
-    const double high = vp_as_double(vp_as_bits(a) & 0xFFFFFFFFF8000000u);
-    const double d = (a - high) * (a + high);
-    return vp_exp(-high * high) * (1.0 - d * (1.0 - 0.5 * d * (1.0 - d * (1.0 / 3.0))));
+    const double high = vp_as_double(vp_as_bits(x) & 0xFFFFFFFFF8000000u);
+    return vp_exp_ratio(-high * high, (x - high) * (x + high), scale, t);
 }
 
-/* e^(x^2) erfc(x) for 0 <= x <= VP_ERFCX_LIMIT, and the value there for larger x */
-static inline double vp_erfcx(double x)
+VP_INLINE double vp_gauss(double x)
 {
-    const double a = x > VP_ERFCX_LIMIT ? VP_ERFCX_LIMIT : x;
-    return vp_polynomial(VP_ERFCX_ABOVE, 10, a) / vp_polynomial(VP_ERFCX_BELOW, 11, a);
+    double scale, t;
+    const double a = vp_abs(x) > VP_GAUSS_LIMIT ? VP_GAUSS_LIMIT : vp_abs(x);
+    const double unit = vp_gauss_ratio(a, &scale, &t);
+    return (scale + scale * t) / (1.0 - t) * unit;
 }
 
-/* The same for any x >= 0; the first terms of the series in 1/x^2 suffice beyond the limit. */
+/* e^(-x^2) and erfc(x) for x >= 0: both rest on a ratio, and share a division */
+VP_INLINE void vp_gauss_and_erfc(double x, double *gauss, double *erfc)
+{
+    double scale, t;
+    const double a = x > VP_GAUSS_LIMIT ? VP_GAUSS_LIMIT : x; /* both are 0 there */
+    const double unit = vp_gauss_ratio(a, &scale, &t);
+    const double erfcx_below = vp_polynomial(VP_ERFCX_BELOW, 11, a);
+    const double share = (scale + scale * t) / ((1.0 - t) * erfcx_below);
+    *gauss = share * erfcx_below * unit;
+    *erfc = share * vp_polynomial(VP_ERFCX_ABOVE, 10, a) * unit;
+}
+
+/* e^(x^2) erfc(x) for any x >= 0; the first terms of the series in 1/x^2 suffice beyond the limit. */
 static double vp_erfcx_any(double x)
 {
     if (x <= VP_ERFCX_LIMIT)
-        return vp_erfcx(x);
+        return vp_polynomial(VP_ERFCX_ABOVE, 10, x) / vp_polynomial(VP_ERFCX_BELOW, 11, x);
     const double w = 0.5 / x / x;
     return 0.56418958354775629 / x * (1.0 - w * (1.0 - w * (3.0 - w * (15.0 - 105.0 * w))));
 }
 
-static inline double vp_erf(double x, double gauss)
+VP_INLINE void vp_erf_and_gauss(double x, double *erf, double *gauss)
 {
+    double erfc;
     const double a = vp_abs(x);
     const double inner = a > 1.0 ? 1.0 : a;
     const double small = inner * vp_polynomial(VP_ERF, 12, inner * inner);
-    const double large = 1.0 - gauss * vp_erfcx(a);
-    return vp_copy_sign(a > 1.0 ? large : small, x);
+    vp_gauss_and_erfc(a, gauss, &erfc);
+    *erf = vp_copy_sign(a > 1.0 ? 1.0 - erfc : small, x);
 }
 
-/* The normal distribution function; gauss is e^(-x^2/2). */
-static inline double vp_normal_cdf(double x, double gauss)
+/* The normal distribution function, and its density times sqrt(2 pi) */
+VP_INLINE void vp_normal_cdf(double x, double *cdf, double *gauss)
 {
-    const double tail = 0.5 * gauss * vp_erfcx(vp_abs(x) * 0.70710678118654752);
-    return x < 0.0 ? tail : 1.0 - tail;
+    double erfc;
+    vp_gauss_and_erfc(vp_abs(x) * 0.70710678118654752, gauss, &erfc);
+    *cdf = x < 0.0 ? 0.5 * erfc : 1.0 - 0.5 * erfc;
 }
 
 static inline double vp_atan(double x)

@@ -60,6 +60,14 @@ def expm1_tail(r: mp.mpf) -> mp.mpf:
     return mp.fsum(r**k / mp.factorial(k + 2) for k in range(40))
 
 
+def half_tanh(z: mp.mpf) -> mp.mpf:
+    """tanh(r/2)/r with z = r^2."""
+    if z < mp.mpf(10) ** -50:
+        return mp.mpf(1) / 2
+    r = mp.sqrt(z)
+    return mp.tanh(r / 2) / r
+
+
 def atan_tail(z: mp.mpf) -> mp.mpf:
     """(atan(t)/t - 1)/z with z = t^2."""
     if z < mp.mpf(10) ** -8:
@@ -136,6 +144,7 @@ POLYNOMIALS: list[tuple[str, str, Function, mp.mpf, mp.mpf, int]] = [
     ("EXPM1F", "(e^r - 1 - r)/r^2 in r, single", expm1_tail, -HALF_LN2, HALF_LN2, 4),
     ("CUTF", "quantile/v of the cut normal in t, single", cut_quantile, mp.mpf(-1), mp.mpf(1), 9),
     ("EXPM1", "(e^r - 1 - r)/r^2 in r", expm1_tail, -HALF_LN2, HALF_LN2, 10),
+    ("HALF_TANH", "tanh(r/2)/r in r^2", half_tanh, mp.mpf(0), HALF_LN2**2, 6),
     ("ATAN", "(atan(t)/t - 1)/t^2 in t^2", atan_tail, mp.mpf(0), mp.mpf(1), 19),
     ("ERF", "erf(x)/x in x^2, |x| <= 1", erf_core, mp.mpf(0), mp.mpf(1), 12),
 ]
