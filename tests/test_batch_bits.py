@@ -17,17 +17,26 @@ from batch_cases import CASES, bits, simulate
 from levels import require_same_bits
 
 import varprop
-from varprop import batch, load
+from varprop import batch, engines, load
 from varprop.engines import Run
 from varprop.simulate import prepare
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_threads(name: str) -> None:
-    for trials in (1, CASES[name].get("trials", 7)):
-        one = bits(simulate(name, trials=trials, threads=1))
-        for threads in (2, 3):
-            assert bits(simulate(name, trials=trials, threads=threads)) == one
+    one = bits(simulate(name, threads=1))
+    for threads in (2, 3):
+        assert bits(simulate(name, threads=threads)) == one
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_threads_that_share_each_layer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = bits(simulate(name, trials=1, threads=1))
+    monkeypatch.setattr(engines, "_SHARED", 1.0)  # any layer is worth it
+    monkeypatch.setattr(engines, "_SHARED_IN_ALL", 1.0)
+    monkeypatch.setattr(engines, "_BLOCK", 1)
+    for threads in (2, 3):
+        assert bits(simulate(name, trials=1, threads=threads)) == one
 
 
 @contextmanager

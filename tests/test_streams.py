@@ -144,3 +144,16 @@ def test_vectors_and_blocks_share_the_field_without_overlap():
     assert match is not None
     assert 4096 << int(match[1]) >= MAX_WIDTH
     assert MOST_COLUMNS << int(match[1]) == 2**32
+
+
+@pytest.mark.parametrize("n", [0, -32, 1001, 33])
+def test_streams_give_whole_groups(n: int) -> None:
+    kernels = module("kernels", HERE[-1])
+    address = (3, 1, 4, "weights", 1)
+    for call in (
+        lambda: kernels.words(*address, n),
+        lambda: kernels.numbers(*address, n),
+        lambda: kernels.fill_repeatedly(1, n),
+    ):
+        with pytest.raises(ValueError, match=rf"{n} numbers .* multiples of"):
+            call()

@@ -29,11 +29,6 @@ _SHARED = 6.4e7  # bytes of drawn numbers that it may hold for other networks
 _NORMS = {"rms": 1, "layer": 2}
 
 
-def _shares_layers(run: Run, trials: int) -> bool:
-    """Whether the threads share each layer, being more than there are trials."""
-    return trials < run.threads and max(run.network.widths[1:]) >= 2 * run.threads * _BLOCK
-
-
 def measure(run: Run, progress: Callable[[float], object] | None = None) -> Arrays:
     """Measure `run.trials` networks: arrays named as in `Rows`, and the histogram's."""
     call = _Call([run])
@@ -151,7 +146,7 @@ class _Call:
     def __call__(self, found: Arrays, start: int, stop: int) -> None:
         """Run the trials start .. stop, numbered from the run's first, into `found`."""
         run, network, size = self.run, self.run.network, stop - start
-        wide = _shares_layers(run, size)
+        wide = run.shares_layers(size)
         threads = run.threads if wide else min(run.threads, size)
         for holder in self.holders:
             holder.move_to(run.first_trial + start)
@@ -341,7 +336,7 @@ def memory(run: Run, together: bool = False) -> int:
     """Bytes that the engine's vectors take, results aside."""
     columns, depth = run.inputs + run.tangents, run.network.depth
     gradients = run.graded * run.gradients + run.tangents * run.backward
-    shared = _shares_layers(run, run.trials)
+    shared = run.shares_layers(run.trials)
     workers = 1 if shared else min(run.threads, run.trials)
     vectors = 4 * columns + run.inputs + 1
     vectors += (columns + run.graded + 2 * gradients) * run.backward

@@ -24,6 +24,9 @@ ENGINES = ("auto", "matrix-free", "dense", "reference")
 MATRIX_FREE_LAWS = ("normal", "orthogonal")
 
 _BLOCK = 4096  # units that threads can share out within a layer
+# Weights of a layer for each thread, and of all layers, that are worth sharing out a layer of the
+# dense engine: threads of a BLAS that wait busily, as they do for 0.1 s, hold up every layer.
+_SHARED, _SHARED_IN_ALL = 1e5, 1e8
 _PIECE = 2.5e7  # number draws (about 0.05 s of one thread) between two looks at Python
 _KEPT = 6.4e7  # bytes of pre-activations that a batch of trials may keep for the way back
 _BACK = 2.0  # what a layer costs on the way back, over the way up
@@ -156,7 +159,7 @@ class Run:
             extra: tuple[FloatArray, ...] = ()  # those of the piece before are given back first
             if self.engine == "dense":
                 extra = self._vectors(size)
-            wide = size < self.threads and self._most_blocks >= 2 * self.threads
+            wide = self.shares_layers(size)
             segments = list(self._segments(size))
             for first, last in segments:
                 self._call(plan, values[:, batch], died[batch], state, first, last, wide, extra)
@@ -256,9 +259,14 @@ class Run:
         """What the dense engine keeps of one trial."""
         return 8.0 * _padded(max(self.network.widths)) * (1 + self.network.depth * self.backward)
 
-    @property
-    def _most_blocks(self) -> int:
-        return -(-max(self.network.widths[1:]) // _BLOCK)
+    def shares_layers(self, trials: int) -> bool:
+        """Whether the threads share each layer, being more than there are trials."""
+        if trials >= self.threads:
+            return False
+        if self.engine == "dense":
+            worth = float(self._cost.max()) >= _SHARED * self.threads
+            return worth and float(self._cost.sum()) >= _SHARED_IN_ALL
+        return max(self.network.widths[1:]) > (2 * self.threads - 1) * _BLOCK
 
     def _segments(self, trials: int) -> Iterator[tuple[int, int]]:
         """Runs of layers of about one piece of work each."""

@@ -12,11 +12,19 @@ PURPOSES = {"input": 0, "weights": 1, "bias": 2, "cotangent": 3, "probe": 4,
             "matrix": 5, "mask": 6}
 
 
+cdef int require_multiple(int n, int of) except -1:
+    if n < of or n % of:
+        raise ValueError(f"{n} numbers of a stream; allowed are multiples of {of}")
+    return 0
+
+
 def words(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsigned int block,
           int n):
     """The first n words of a stream, n a multiple of 16."""
     cdef lanes.vp_stream stream
-    cdef uint64_t[::1] out = np.empty(n, dtype=np.uint64)
+    cdef uint64_t[::1] out
+    require_multiple(n, 16)
+    out = np.empty(n, dtype=np.uint64)
     lanes.vp_stream_start(&stream, seed, trial, layer, PURPOSES[purpose], block)
     lanes.vp_stream_words(&stream, &out[0], n)
     return out.base
@@ -29,9 +37,11 @@ def numbers(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsi
     Weights are single; in double precision a law is normal or else uniform.
     """
     cdef lanes.vp_stream stream
-    cdef uint64_t[::1] room = np.empty(2 * n, dtype=np.uint64)
+    cdef uint64_t[::1] room
     cdef double[::1] out
     cdef float[::1] narrow
+    require_multiple(n, 32)
+    room = np.empty(2 * n, dtype=np.uint64)
     lanes.vp_stream_start(&stream, seed, trial, layer, PURPOSES[purpose], block)
     if single:
         narrow = np.empty(n, dtype=np.float32)
@@ -50,13 +60,17 @@ def numbers(uint64_t seed, uint64_t trial, unsigned int layer, str purpose, unsi
 def fill_repeatedly(int repeats, int n, str law="normal", bint single=False, double shape=0.0):
     """Fill one cache-sized buffer of n numbers again and again: the limit of every engine.
 
-    Single precision has all laws of weights, double precision the normal one.
+    Single precision has all laws of weights, double precision the normal one; n as in numbers().
     """
     cdef lanes.vp_stream stream
-    cdef uint64_t[::1] room = np.empty(2 * n, dtype=np.uint64)
-    cdef double[::1] out = np.empty(n)
-    cdef float[::1] narrow = np.empty(n, dtype=np.float32)
+    cdef uint64_t[::1] room
+    cdef double[::1] out
+    cdef float[::1] narrow
     cdef int _turn, code = LAWS[law]
+    require_multiple(n, 32)
+    room = np.empty(2 * n, dtype=np.uint64)
+    out = np.empty(n)
+    narrow = np.empty(n, dtype=np.float32)
     lanes.vp_stream_start(&stream, 0, 0, 0, 4, 0)
     with nogil:
         for _turn in range(repeats):
