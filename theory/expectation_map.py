@@ -22,11 +22,15 @@ from .expansions.record import Expansion
 from .moments import moment
 from .quadrature import Expectation
 from .quantity import QUANTITIES
-from .tabulated import evaluated
+from .tabulated import evaluated, few
 
 __all__ = ["Map"]
 
 Array = NDArray[np.float64]
+
+_FEW = 12  # values that are quicker found one by one
+_LEAST, _MOST = 1e-35, 1e8  # between them a map neither becomes a power law nor
+_STEEPEST = 4.0  # leaves float64, if it goes like no higher power
 
 
 class Map:
@@ -52,7 +56,7 @@ class Map:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.act)!r})"
 
-    @property
+    @cached_property
     def _exponent(self) -> float | None:
         """p where the map is c K^p exactly, None for other activations."""
         if self.act.degree is None:
@@ -189,6 +193,16 @@ class Map:
         ValueError
             For K that is negative or not finite, or where the expectation diverges.
         """
+        k = np.asarray(variance, dtype=float)
+        if k.size <= _FEW and all(_LEAST < one < _MOST for one in k.ravel().tolist()):
+            p = self._exponent
+            value = None
+            if p is None:
+                value = few(self.act, self.quantity, k)
+            elif p <= _STEEPEST:
+                value = self._coefficient * k**p
+            if value is not None:
+                return float(value) if k.ndim == 0 else value
         return self._evaluate(variance).value
 
     def bound(self, variance: ArrayLike) -> Any:

@@ -115,8 +115,8 @@ class Panels:
         error = 3.2 * float(bound.max()) + 4 * tail + 8 * _EPS * size
         return _Panel(series.tolist(), tilt, error)
 
-    def at(self, u: float) -> float:
-        """The value at one u, the quick way; the same number as the array call gives."""
+    def near(self, u: float) -> tuple[float, float]:
+        """Value and error bound at one u, the quick way; the same as the array call gives."""
         for level in range(_FINEST + 1):
             width = WIDTH / 2**level
             key = (level, math.floor(u / width))
@@ -126,8 +126,14 @@ class Panels:
             if panel is not None:
                 t = 2 * (u / width - key[1]) - 1
                 value = float(_clenshaw(panel.series, t))
-                return value * float(np.exp(panel.tilt * t)) if panel.tilt else value
-        return float(self._function(np.array([u]))[0][0])
+                lift = float(np.exp(panel.tilt * t)) if panel.tilt else 1.0
+                return value * lift, panel.error * lift
+        values, bounds = self._function(np.array([u]))
+        return float(values[0]), float(bounds[0])
+
+    def at(self, u: float) -> float:
+        """The value at one u."""
+        return self.near(u)[0]
 
     def __call__(self, u: Array) -> tuple[Array, Array]:
         """Values and error bounds at a one-dimensional array of finite u."""

@@ -16,7 +16,7 @@ from .panels import Panels
 from .precise import closed_form
 from .quadrature import Expectation
 
-__all__ = ["LOG_REACH", "evaluated", "reach", "tabulated"]
+__all__ = ["LOG_REACH", "evaluated", "few", "reach", "tabulated"]
 
 Array = NDArray[np.float64]
 
@@ -66,6 +66,32 @@ def tabulated(act: Activation, quantity: str) -> Panels:
         return np.asarray(found.value), np.asarray(found.bound)
 
     return Panels(values, _GOOD, tilted=True)
+
+
+def few(act: Activation, quantity: str, variances: Array) -> Array | None:
+    """The values of `evaluated` at few K, one by one: arrays cost more than what is in them.
+
+    None where not every value comes from a panel.
+
+    Examples
+    --------
+    >>> few(Activation.parse("tanh"), "variance", np.array([1.0])).round(6)
+    array([0.394294])
+    """
+    start, stop, _ = reach(act)
+    panels, good = tabulated(act, quantity), _ASKED[asked(quantity).order]
+    found = []
+    for u in np.log(variances).ravel().tolist():
+        if not start < u < stop:
+            return None
+        try:
+            value, bound = panels.near(u)
+        except ValueError:
+            return None
+        if not bound + 4 * _EPS * (1 + abs(u)) * abs(value) <= good * abs(value):
+            return None
+        found.append(value)
+    return np.array(found).reshape(variances.shape)
 
 
 def evaluated(act: Activation, quantity: str, variances: Array) -> Expectation:

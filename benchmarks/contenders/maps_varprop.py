@@ -9,18 +9,18 @@ from varprop.theory.tabulated import tabulated
 
 
 def variance(act: str, ks: list[float]) -> Callable[[], np.ndarray]:
-    k = np.array(ks)
-    return lambda: theory.variance_map(act)(k)
+    k, found = np.array(ks), theory.variance_map(act)
+    return lambda: found(k)
 
 
 def gradient(act: str, ks: list[float]) -> Callable[[], np.ndarray]:
-    k = np.array(ks)
-    return lambda: theory.gradient_map(act)(k)
+    k, found = np.array(ks), theory.gradient_map(act)
+    return lambda: found(k)
 
 
 def correlation(act: str, ks: list[float], rho: float) -> Callable[[], np.ndarray]:
-    k = np.array(ks)
-    return lambda: theory.kernel(act)(k, k, rho * k)
+    k, found = np.array(ks), theory.kernel(act)
+    return lambda: found(k, k, rho * k)
 
 
 def forget(act: str, ks: list[float]) -> Callable[[], np.ndarray]:
