@@ -91,6 +91,16 @@ def comparable(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs[:-1] if (run["machine"], run["quick"]) == kind]
 
 
+def outside(last: Run, before: Run) -> list[str]:
+    """Ratios whose median in the run before lies outside the last run's spread."""
+    return [
+        name
+        for name, now in last["ratios"].items()
+        if name in before["ratios"]
+        and not now["low"] <= before["ratios"][name]["median"] <= now["high"]
+    ]
+
+
 def _middle(runs: Sequence[Run], name: str, which: str) -> float:
     return statistics.median(run["ratios"][name][which] for run in runs if name in run["ratios"])
 

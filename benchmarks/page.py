@@ -9,7 +9,7 @@ import record
 
 PAGE = Path(__file__).parents[1] / "docs" / "fast-and-right.md"
 PARTS = ("top", "headline", "more_tasks", "standard_error", "scaling", "maps", "kernels",
-         "start_up", "close", "scripts", "code")  # fmt: skip
+         "start_up", "close", "again", "scripts", "code")  # fmt: skip
 
 
 def write() -> None:

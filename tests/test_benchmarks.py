@@ -196,6 +196,13 @@ def test_check_fails_and_says_why(
     assert "0 of 1 ratios fell; 1 earlier runs" in capsys.readouterr().out
 
 
+def test_what_moved_since_the_run_before(room: dict[str, ModuleType]) -> None:
+    outside = room["history"].outside
+    assert outside(NORMAL, run(110.0, 1.0, 999.0)) == []
+    assert outside(NORMAL, run(110.1, 1.0, 999.0)) == ["a"]
+    assert outside(run(100.0, 90.0, 110.0, b=1.0), NORMAL) == []  # b is new
+
+
 # ---- what people read
 
 

@@ -13,13 +13,13 @@ WIDTH = 1000
 UNITS = DEPTH * WIDTH
 LIMITS = Contender("limits", "contenders.limits")
 OURS = next(who for who in CONTENDERS if who.name == MATRIX_FREE)
-DENSE_LAYERS, STREAM, PRODUCT = 20, 2 * 10**7, 2048
+DENSE_LAYERS, STREAM, PRODUCT = 60, 2 * 10**7, 2048
 
 
 def run(quick: bool) -> dict[str, Any]:
     with Arena() as arena:
-        times = {FORWARD.name: arena.race(FORWARD, 3 if quick else 7)}
-        times["limits"] = _limits(arena, 3 if quick else 7)
+        times = {FORWARD.name: arena.race(FORWARD, 3 if quick else 9)}
+        times["limits"] = _limits(arena, 3 if quick else 9)
         return {"times": times, "failed": arena.failed, "versions": arena.versions}
 
 

@@ -34,7 +34,7 @@ WHO = (
     (Contender("SciPy quad", "contenders.maps_scipy"), ("variance", "gradient"), None),
 )
 QUICK_ACTS = ("tanh",)
-PORTION = 0.01  # seconds that a timed call shall take
+PORTION = 0.03  # seconds that a timed call shall take
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -49,9 +49,9 @@ def run(quick: bool) -> dict[str, Any]:
                 key = f"{name}, {act}"
                 found = {who: work.value() for who, work in works.items()}
                 errors[key] = {who: _worst(v, values[name][act]) for who, v in found.items()}
-                times[key] = _times(works, 3 if quick else 5)
+                times[key] = _times(works, 3 if quick else 9)
         for act in ("tanh", "gelu"):
-            times[f"variance of 10^4 values, {act}"] = _times(_many(arena, act), 3)
+            times[f"variance of 10^4 values, {act}"] = _times(_many(arena, act), 3 if quick else 9)
         return {
             "errors": errors, "times": times, "failed": arena.failed, "versions": arena.versions,
         }  # fmt: skip

@@ -14,5 +14,5 @@ LONG = ("orthogonal_weights", "spectrum")  # QR and SVD of drawn matrices take l
 def run(quick: bool) -> dict[str, Any]:
     with Arena() as arena:
         tasks = [task for task in MORE if not (quick and task.name in LONG)]
-        times = {task.name: arena.race(task, 2 if quick else 5) for task in tasks}
+        times = {task.name: arena.race(task, 2 if quick else 9) for task in tasks}
         return {"times": times, "failed": arena.failed, "versions": arena.versions}
