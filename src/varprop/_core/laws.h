@@ -97,9 +97,8 @@ static inline void vp_fill_student_t(vp_stream *stream, uint64_t *restrict words
         const uint32_t high = (uint32_t)(words[i] >> 32), low = (uint32_t)words[i];
         const uint32_t rest = (high & 1u) << 9 | low >> 23;
         /* in two parts: small u keep their digits */
-        const float u = ((float)(int32_t)(high >> 1) +
-                         ((float)(int32_t)rest + 0.5f) * 0x1p-10f) * 0x1p-31f;
-        const float square = height * vp_expm1_single(share * vp_squared_radius_single(u));
+        const float v = (float)(int32_t)(high >> 1) + ((float)(int32_t)rest + 0.5f) * 0x1p-10f;
+        const float square = height * vp_expm1_single(share * vp_squared_radius_single(v, 31));
         const float x = 2.0f * (vp_as_float((low & 0x007FFFFFu) | 0x3F800000u) - (1.5f - 0x1p-24f));
         const float cosine = x * vp_polynomial_single(VP_HALFSINF, 4, x * x);
         out[i] = __builtin_sqrtf(square) * cosine;

@@ -8,13 +8,13 @@
 
 #define VP_GROUP_SINGLE 32
 
-/* -2 ln u for 0 < u <= 1 */
-static inline float vp_squared_radius_single(float u)
+/* -2 ln u for u = v 2^-scale, 0 < u <= 1 */
+static inline float vp_squared_radius_single(float v, int scale)
 {
     const uint32_t shift = 0x3F3504F3u; /* bits of sqrt(1/2) */
-    const uint32_t raised = vp_as_bits32(u) + (0x3F800000u - shift);
+    const uint32_t raised = vp_as_bits32(v) + (0x3F800000u - shift);
     const float f = vp_as_float((raised & 0x007FFFFFu) + shift) - 1.0f;
-    const float exponent = (float)((int32_t)(raised >> 23) - 127);
+    const float exponent = (float)((int32_t)(raised >> 23) - (127 + scale));
     const float s = f / (2.0f + f);
     const float t = s * s;
     float p = VP_LOGF[2];
@@ -30,13 +30,13 @@ static inline void vp_normals_single(const uint64_t *restrict words, float *rest
     for (int i = 0; i < n; i += VP_GROUP_SINGLE) /* two loops, as for doubles */
         for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
             const uint32_t low = (uint32_t)words[i / 2 + j];
-            out[i + j] = vp_squared_radius_single(((float)(int32_t)(low >> 1) + 0.5f) * 0x1p-31f);
+            out[i + j] = vp_squared_radius_single((float)(int32_t)(low >> 1) + 0.5f, 31);
         }
     for (int i = 0; i < n; i += VP_GROUP_SINGLE) {
         for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
             const float radius = __builtin_sqrtf(out[i + j]);
             const uint32_t angle = (uint32_t)(words[i / 2 + j] >> 32);
-            const float x = vp_as_float((angle << 2) >> 9 | 0x3F800000u) - (1.5f - 0x1p-24f);
+            const float x = vp_as_float((angle >> 7 & 0x007FFFFFu) | 0x3F800000u) - (1.5f - 0x1p-24f);
             const float z = x * x;
             float sine = VP_QSINF[3], cosine = VP_QCOSF[4];
             for (int k = 2; k >= 0; k--)
