@@ -30,6 +30,17 @@ def test_options_make_the_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str
         np.testing.assert_array_equal(there, expected[name])
 
 
+def test_correlations_are_an_axis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(tmp_path / "a.zarr")
+    line = f"sweep --depth 3 --width 20 --trials 4 --correlation 0.2,0.9 --store {store}"
+    assert main(line.split()) == 0
+    assert "2 cells (correlation 2)" in capsys.readouterr().out
+    expected = varprop.sweep(depth=3, width=20, trials=4, correlation=[0.2, 0.9])
+    found = xarray.open_zarr(store)
+    np.testing.assert_array_equal(found["mean"], expected["mean"])
+    assert main(["sweep", "--store", store, "--resume"]) == 0
+
+
 def test_resume_needs_no_other_option(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def sweep_options(command: Command) -> Command:
             click.option("--scheme", multiple=True, help="Initialisation.  [default: he]"),
             click.option("--sigma-w", type=real, help="Var W = sigma_w^2/fan_in; no --scheme."),
             click.option("--sigma-b", type=real, help="Standard deviation of the biases."),
+            click.option("--correlation", type=real, help="Two inputs with this cosine."),
             click.option("--seed", type=whole, help="Seed.  [default: 0]"),
             click.option("--trials", type=click.IntRange(min=1), help="Networks.  [default: 100]"),
             click.option("--engine", type=engines, help="[default: auto]"),
