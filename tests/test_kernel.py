@@ -312,3 +312,11 @@ def test_divergence_says_so():
     assert value == pytest.approx(math.exp(1.25 - 0.3), rel=1e-12)
     with pytest.raises(ValueError, match="diverges or overflows"):
         kernel("exp(x)")(1e4, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("act", ["squared_relu", "x*x"])
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_float64_are_refused(act):
+    for call in (kernel(act), kernel(act).bound):
+        with pytest.raises(OverflowError, match="exceeds float64"):
+            call(1e308, [1.0, 1e308], 0.0)

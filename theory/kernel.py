@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -172,15 +173,16 @@ class Kernel:
         >>> kernel("sin")(1.0, 1.0, [0.0, 1.0]).round(12).tolist()
         [0.0, 0.432332358382]
         """
-        return self._evaluate(a, b, k, derivative)[0]
+        return self._evaluate(a, b, k, derivative, bounded=False)[0]
 
     def bound(self, a: ArrayLike, b: ArrayLike, k: ArrayLike, derivative: bool = False) -> Any:
         """A bound on the absolute error of calling the kernel at these arguments."""
-        return self._evaluate(a, b, k, derivative)[1]
+        return self._evaluate(a, b, k, derivative, bounded=True)[1]
 
     def _evaluate(
-        self, a: ArrayLike, b: ArrayLike, k: ArrayLike, derivative: bool
+        self, a: ArrayLike, b: ArrayLike, k: ArrayLike, derivative: bool, bounded: bool
     ) -> tuple[Any, Any]:
+        """Values and bounds; bounds that cost more than values are left out unless asked for."""
         derivative = derivative or self.derivative
         if derivative:
             self._check_derivative()
@@ -188,7 +190,8 @@ class Kernel:
         value, bound = np.empty(u.shape), np.empty(u.shape)
         both = (u > 0) & (v > 0)
         if both.any():
-            value[both], bound[both] = self._inside(u[both], v[both], w[both], derivative)
+            found = self._inside(u[both], v[both], w[both], derivative, bounded)
+            value[both], bound[both] = found
         if not both.all():
             value[~both], bound[~both] = self._at_zero(u[~both], v[~both], derivative)
         if value.ndim == 0:
@@ -209,16 +212,23 @@ class Kernel:
             mean[some] = mean_map(self.act)(other[some])
         return here * mean, 1e-12 * np.abs(here) * (1 + np.abs(mean))
 
-    def _inside(self, a: Array, b: Array, k: Array, derivative: bool) -> tuple[Array, Array]:
+    def _inside(
+        self, a: Array, b: Array, k: Array, derivative: bool, bounded: bool
+    ) -> tuple[Array, Array | float]:
         tilt = np.clip(tilt_of_covariance(a, b, k), -_STEEPEST, _STEEPEST)
         # A singular angle (c = 1 exactly) is as good as one of e^-350.
+        forms = closed_pair(self.act)
+        value = None
+        if forms is not None:
+            with np.errstate(over="ignore"):  # the maps below say so, in words
+                value = (forms.slope if derivative else forms.kernel)(a, b, Angle(tilt))
+            if not bounded and np.isfinite(value).all():
+                return value, math.nan
         square = gradient_map(self.act) if derivative else variance_map(self.act)
         norms = [np.sqrt(np.asarray(square(each))) for each in (a, b)]
         whole = norms[0] * norms[1]
-        forms = closed_pair(self.act)
-        if forms is not None:
-            closed = forms.slope if derivative else forms.kernel
-            return closed(a, b, Angle(tilt)), 32 * _EPS * whole
+        if value is not None:
+            return value, 32 * _EPS * whole
         f = self.act.derivative if derivative else self.act
         value, bound = _product(self.act, f, (a, b), tilt, norms)
         return value * whole, bound * whole
