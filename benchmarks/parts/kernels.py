@@ -12,15 +12,17 @@ BINDS = """
 Everything an engine touches stays in the first-level cache (blocks of 256 units, tiles of 1024
 weights), and a layer's numbers are made where they are used: memory binds none of them.
 
-- **Normals** (double precision): latency of arithmetic, as it seems: 14 instructions a number, a
+- **Normals** (double precision): latency of arithmetic, as it seems: 15 instructions a number, a
   division and a square root for every two, run at less than 2 a cycle, for logarithm, root, sine
   and cosine make one long chain; the same operations in shorter loops are faster.
-- **tanh, erf, exp**: instructions. The polynomial of an exponential and one or two divisions make
-  18 to 47 of them for the value and its slope.
+- **tanh, erf, exp**: instructions. One division, and the polynomials of a half-angle tangent (which
+  gives the exponential) and of the error function, make 13 to 33 of them for the value and its
+  slope: about as many as a normal takes, or twice that. A fused multiply-add would do two of them
+  at once, but processors without it would then give other bits.
 - **Sums**: instructions. What the ReLU engine adds to normals and activation, scaling, three sums
   and two counts, is about 8 of them a unit.
 - **Dense tiles**: the draw; widening a weight to double precision, multiplying and adding it are 2
-  instructions beside the 4 (uniform) or 7 (normal) that it takes to draw it.
+  instructions beside the 4 (uniform) or 8 (normal) that it takes to draw it.
 """
 
 
