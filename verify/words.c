@@ -73,12 +73,16 @@ int main(int argc, char **argv)
     static Counts counts;
     uint64_t given[FIELDS + 4];
     Layout layout;
-    if (argc < FIELDS + 6)
+    const int pours = argc == FIELDS + 6 && strcmp(argv[argc - 1], "pour") == 0;
+    if (!pours && argc != FIELDS + 7)
         return 2;
     for (int i = 0; i < FIELDS + 4; i++)
         given[i] = strtoull(argv[i + 1], NULL, 10);
     memcpy(&layout, given, sizeof given);
-    if (argc == FIELDS + 6) {
+    if (layout.field >= FIELDS || layout.length % VP_LANES || layout.length == 0 ||
+        layout.length > CHUNK || CHUNK % layout.length)
+        return 2;
+    if (pours) {
         for (uint64_t chunk = 0;; chunk++) {
             make(&layout, chunk, words);
             if (fwrite(words, sizeof words, 1, stdout) != 1)
