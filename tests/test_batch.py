@@ -213,7 +213,7 @@ INTERRUPTED = """
 import varprop
 print("ready", flush=True)
 try:
-    varprop.simulate({}, act="tanh", sigma_w=1.3, trials=1)
+    varprop.simulate({}, act="tanh", trials=1)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -226,6 +226,8 @@ except KeyboardInterrupt:
         "depth=10_000_000, width=30, correlation=0.5, backward=False",
         "depth=1000, width=20_000, tangents=300",
         "depth=100_000, width=200_000, correlation=0.5, threads=2",
+        "depth=1000, width=7000, correlation=0.5, engine='dense', threads=2",
+        "depth=1000, width=3000, tangents=60, scheme='orthogonal', engine='dense'",
     ],
 )
 def test_one_long_trial_is_interrupted_within_seconds(options: str) -> None:

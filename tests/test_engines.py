@@ -58,7 +58,6 @@ def test_threads(name):
 def test_threads_that_share_each_layer(name, monkeypatch):
     one = bits(simulate(name, threads=1, trials=1))
     monkeypatch.setattr(engines, "_SHARED", 1.0)  # any layer is worth it
-    monkeypatch.setattr(engines, "_SHARED_IN_ALL", 1.0)
     monkeypatch.setattr(engines, "_BLOCK", 1)
     for threads in (2, 4, 7):
         assert bits(simulate(name, threads=threads, trials=1)) == one

@@ -133,3 +133,25 @@ def test_constants_header_is_what_its_script_writes():
         [sys.executable, folder / "make_constants.py"], capture_output=True, text=True, check=True
     )
     assert written.stdout == (folder / "constants.h").read_text()
+
+
+@pytest.mark.parametrize(
+    ("act", "far"),
+    [("tanh", 20), ("sigmoid", 40), ("silu", 40), ("gelu_tanh", 12), ("gelu", 10), ("erf", 7),
+     ("probit", 10), ("softplus", 40), ("elu", 1), ("mish", 40)],
+)  # fmt: skip
+def test_what_is_1_or_z_to_the_last_bit_is_so_exactly(act, far):
+    """Else units that saturate would differ between inputs that don't."""
+    z = np.random.default_rng(3).uniform(far, 700, 5000)
+    h, _ = run(varprop.Activation.named(act), z)
+    bounded = act in ("tanh", "sigmoid", "erf", "probit")
+    assert (h == (1.0 if bounded else z)).all()
+
+
+@pytest.mark.parametrize("act", ["tanh", "sigmoid", "erf", "probit"])
+def test_no_step_back_beyond_a_rounding(act):
+    z = np.sort(np.random.default_rng(4).uniform(-40, 40, 200_000))
+    h, _ = run(varprop.Activation.named(act), z)
+    back = np.diff(h)
+    assert (back >= -2 * EPS * np.abs(h[1:])).all()
+    assert (back < 0).sum() < 20

@@ -304,6 +304,18 @@ def test_few_points_have_the_bits_of_many(act):
         assert np.array_equal(each(k[:10].reshape(2, 5)), many[:10].reshape(2, 5))
 
 
+@pytest.mark.parametrize(
+    ("make", "act", "k"),
+    [(variance_map, "1e160*x", 1.0), (variance_map, "1e152*x", 1e7),
+     (fourth_moment, "1e75*x", 1e5), (gradient_map, "1e160*x", 1.0)],
+)  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_float64_are_refused(make, act, k):
+    for many in (k, [k] * 12, [k] * 13):
+        with pytest.raises(OverflowError, match="exceeds float64"):
+            make(act)(many)
+
+
 def test_values_do_not_depend_on_the_calls_before():
     alone = variance_map("x*tanh(x)/3")(GRID[1000])
     tabulated.cache_clear()

@@ -15,6 +15,7 @@ from verify.mutants import every
 from verify.mutants.__main__ import require_anchor
 
 HERE = Path(__file__).parent
+_CHUNKS = 12  # so that 65536 cells have ten words each, and are looked at
 
 
 def test_every_fault_has_its_place_in_the_sources() -> None:
@@ -60,12 +61,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", streams.LAYOUTS)
 def test_words_of_every_layout(name: str, program: Path, share: Share) -> None:
-    tests = streams.counted(streams.LAYOUTS[name], 5 * streams.CHUNK, program, processes=2)
-    assert tests.words == 5 * streams.CHUNK
+    tests = streams.counted(streams.LAYOUTS[name], _CHUNKS * streams.CHUNK, program, processes=2)
+    assert tests.words == _CHUNKS * streams.CHUNK
     for what, p_value in tests.p_values().items():
         share.check(f"{name}: {what}", p_value)
     again = streams.Tests()
-    for chunk in itertools.islice(streams.LAYOUTS[name].chunks(), 5):
+    for chunk in itertools.islice(streams.LAYOUTS[name].chunks(), _CHUNKS):
         again.add(chunk)
     for counts in ("bytes", "ones", "following"):
         np.testing.assert_array_equal(getattr(tests, counts), getattr(again, counts))

@@ -30,7 +30,8 @@ Array = NDArray[np.float64]
 
 _FEW = 12  # values that are quicker found one by one
 _LEAST, _MOST = 1e-35, 1e8  # between them a map neither becomes a power law nor
-_STEEPEST = 4.0  # leaves float64, if it goes like no higher power
+# leaves float64, if it goes like no higher power and is no larger at 1
+_STEEPEST, _LARGEST = 4.0, 1e200
 
 
 class Map:
@@ -147,9 +148,10 @@ class Map:
     def _at_zero(self) -> float:
         asked = QUANTITIES[self.quantity]
         value, left, right = self.act.at_zero
-        if asked.of_derivative:
-            return float((left**2 + right**2) / 2)
-        return float(value**asked.power)
+        try:
+            return float((left**2 + right**2) / 2 if asked.of_derivative else value**asked.power)
+        except OverflowError:
+            raise OverflowError(f"{self!r} exceeds float64 at K = 0") from None
 
     def _evaluate(self, variance: ArrayLike) -> Expectation:
         k = np.asarray(variance, dtype=float)
@@ -199,7 +201,7 @@ class Map:
             value = None
             if p is None:
                 value = few(self.act, self.quantity, k)
-            elif p <= _STEEPEST:
+            elif p <= _STEEPEST and abs(self._coefficient) < _LARGEST:
                 value = self._coefficient * k**p
             if value is not None:
                 return float(value) if k.ndim == 0 else value

@@ -85,9 +85,11 @@ def few(act: Activation, quantity: str, variances: Array) -> Array | None:
         if not start < u < stop:
             return None
         try:
-            value, bound = panels.near(u)
+            with np.errstate(over="ignore"):
+                value, bound = panels.near(u)
         except ValueError:
-            return None
+            whole = moment(act, quantity, variances.ravel())
+            return np.asarray(whole.value).reshape(variances.shape)
         if not bound + 4 * _EPS * (1 + abs(u)) * abs(value) <= good * abs(value):
             return None
         found.append(value)

@@ -26,6 +26,8 @@ CASES = {
     "batch, tangents": {"depth": 5, "width": 40000, "tangents": 40, "trials": 2},
     "batch, skips": {"depth": 60, "width": 40000, "residual": True, "trials": 2},
     "batch, drawn": {"depth": 40, "width": 3000, "x": 8, "engine": "dense", "trials": 2},
+    "batch, drawn, one network left over": {"depth": 3, "width": 7000, "scheme": "torch",
+                                            "cotangents": 30, "trials": 3},
     "batch, kernels": {"depth": 1000, "width": 16, "x": 30, "trials": 60},
     "histogram": {"depth": 3000, "width": 64, "histogram": 2000, "trials": 4},
     "reference": {"depth": 8, "width": 3500, "engine": "reference", "trials": 1},

@@ -190,6 +190,8 @@ def dieharder(name: str, program: Path, report: Report, which: list[str]) -> Non
             )
             words.kill()
         lines = run.stdout.decode().splitlines()
+        judged = sum(line.rstrip().endswith(("PASSED", "WEAK", "FAILED")) for line in lines)
+        report.check(run.returncode == 0 and judged > 0, f"dieharder {number} judged nothing")
         for verdict in ("PASSED", "WEAK", "FAILED"):
             found = [line for line in lines if line.rstrip().endswith(verdict)]
             report.count(f"dieharder, {name}: {verdict}", len(found))

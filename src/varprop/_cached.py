@@ -22,8 +22,9 @@ else:
             if instance is None:
                 return self
             assert self.attrname is not None
-            value = self.func(instance)  # once it is there, it is found before this is
-            return instance.__dict__.setdefault(self.attrname, value)
+            value = self.func(instance)
+            instance.__dict__[self.attrname] = value  # where it is found before this is
+            return value
 
 
 __all__ = ["cached_property"]

@@ -114,13 +114,7 @@ class _Call:
     @property
     def batch(self) -> int:
         """Trials between two looks at Python."""
-        run, sizes = self.run, np.array(self.run.network.widths, dtype=np.float64)
-        columns = run.inputs + run.tangents
-        work = float(sizes.sum()) * columns * (10 + 4 * columns) * (1 + 2 * run.backward)
-        if run.engine == "dense":
-            work += float((sizes[1:] * sizes[:-1]).sum()) * (2 + columns) * (1 + run.backward)
-        work *= len(self.runs)
-        return max(run.threads, min(run.trials, int(_PIECE * run.threads / work)))
+        return _piece(self.run, len(self.runs))
 
     def room(self) -> Arrays:
         """Where the results of all trials go."""
@@ -332,12 +326,29 @@ def _frame(run: Run) -> int:
     return 8 * (run.inputs + run.tangents) * (-(-max(run.network.widths) // 16) * 16 + 16)
 
 
+def _piece(run: Run, networks: int = 1) -> int:
+    """Trials between two looks at Python, of so many networks together."""
+    sizes = np.array(run.network.widths, dtype=np.float64)
+    columns = run.inputs + run.tangents
+    work = float(sizes.sum()) * columns * (10 + 4 * columns) * (1 + 2 * run.backward)
+    if run.engine == "dense":
+        work += float((sizes[1:] * sizes[:-1]).sum()) * (2 + columns) * (1 + run.backward)
+    return max(run.threads, min(run.trials, int(_PIECE * run.threads / (work * networks))))
+
+
 def memory(run: Run, together: bool = False) -> int:
     """Bytes that the engine's vectors take, results aside."""
+    piece = min(_piece(run), run.trials)
+    last = run.trials % piece or piece  # may be so few that the threads share each layer
+    return max(_memory(run, together, trials) for trials in (piece, last))
+
+
+def _memory(run: Run, together: bool, trials: int) -> int:
+    """The same while so many are at work."""
     columns, depth = run.inputs + run.tangents, run.network.depth
     gradients = run.graded * run.gradients + run.tangents * run.backward
-    shared = run.shares_layers(run.trials)
-    workers = 1 if shared else min(run.threads, run.trials)
+    shared = run.shares_layers(trials)
+    workers = 1 if shared else min(run.threads, trials)
     vectors = 4 * columns + run.inputs + 1
     vectors += (columns + run.graded + 2 * gradients) * run.backward
     each = vectors * _frame(run) // columns

@@ -24,9 +24,9 @@ ENGINES = ("auto", "matrix-free", "dense", "reference")
 MATRIX_FREE_LAWS = ("normal", "orthogonal")
 
 _BLOCK = 4096  # units that threads can share out within a layer
-# Weights of a layer for each thread, and of all layers, that are worth sharing out a layer of the
-# dense engine: threads of a BLAS that wait busily, as they do for 0.1 s, hold up every layer.
-_SHARED, _SHARED_IN_ALL = 1e5, 1e8
+# Weights for each thread that are worth sharing out a layer of the dense engine, some milliseconds:
+# where others use the processors too, threads of a layer wait for each other as long as that.
+_SHARED = 1e7
 _PIECE = 2.5e7  # number draws (about 0.05 s of one thread) between two looks at Python
 _KEPT = 6.4e7  # bytes of pre-activations that a batch of trials may keep for the way back
 _BACK = 2.0  # what a layer costs on the way back, over the way up
@@ -264,8 +264,7 @@ class Run:
         if trials >= self.threads:
             return False
         if self.engine == "dense":
-            worth = float(self._cost.max()) >= _SHARED * self.threads
-            return worth and float(self._cost.sum()) >= _SHARED_IN_ALL
+            return float(self._cost.max()) >= _SHARED * self.threads
         return max(self.network.widths[1:]) > (2 * self.threads - 1) * _BLOCK
 
     def _segments(self, trials: int) -> Iterator[tuple[int, int]]:

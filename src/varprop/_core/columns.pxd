@@ -57,6 +57,14 @@ cdef inline int units_of(int64_t block, int64_t n) noexcept nogil:
     return <int> min(n - block * BLOCK, <int64_t> BLOCK)
 
 
+cdef inline void look(Team* team, int64_t work) noexcept nogil:
+    """Before so many multiply-adds, more or less: ask Python for signals, now and then."""
+    team.work += work
+    if team.work > LOOK:
+        team.work = 0
+        interrupted(team.plan, 0)
+
+
 cdef inline int each_block(Task task, void* what, int64_t n, Team* team,
                            int sums) noexcept nogil:
     """Run the task on every block of n units; each leaves `sums` numbers behind it.
@@ -65,10 +73,7 @@ cdef inline int each_block(Task task, void* what, int64_t n, Team* team,
     """
     cdef int64_t blocks = (n + BLOCK - 1) // BLOCK, block
     cdef int failed = 0
-    team.work += n * (1 + sums)
-    if team.work > LOOK:
-        team.work = 0
-        interrupted(team.plan, 0)
+    look(team, n * (1 + sums))
     if team.plan.stop:
         return lanes.VP_CALLBACK
     if team.threads == 1 or blocks == 1:

@@ -4,13 +4,14 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
 from varprop._core.batch cimport Asked, State
-from varprop._core.columns cimport Frame, Hand, Team, column
+from varprop._core.columns cimport LOOK, Frame, Hand, Team, column, look
 from varprop._core.haar cimport multiply_haar
 from varprop._core.layer cimport Plan, interrupted, is_haar
 from varprop._core.tiles cimport TILE, draw_tile, padded_to, rows_a_stream
 
 cdef enum:
     PARTS = 16  # sums over rows on the way back: part of what the bits are, never change it
+    DRAW = 4    # a weight takes as long to draw as so many multiply-adds, more or less
 
 
 cdef inline int64_t rows_room(int64_t widest) noexcept nogil:
@@ -33,6 +34,7 @@ cdef struct Sheet:
     int64_t fan_in
     int64_t units
     int64_t height    # rows that share a stream
+    int64_t pause     # rows between two looks at Python
     Frame source
     Frame to
     int count
@@ -44,8 +46,15 @@ cdef inline Sheet sheet(const Asked* asked, Py_ssize_t layer, const State* at, F
     of.plan, of.layer, of.trial, of.count = asked.plans[layer], layer, at.trial, count
     of.fan_in, of.units = asked.widths[layer], asked.widths[layer + 1]
     of.height = rows_a_stream(of.fan_in)
+    of.pause = LOOK // (of.fan_in * (DRAW + count)) + 1
     of.source, of.to = source, to
     return of
+
+
+cdef inline bint goes_on(const Sheet* of, int64_t row) noexcept nogil:
+    """Whether to go on from this row, asked every VP_ROWS of them."""
+    cdef bint looks = row >= of.pause and row % of.pause < lanes.VP_ROWS
+    return not interrupted(of.plan, 0 if looks else 1)
 
 
 cdef inline int draw_rows(const Sheet* of, int64_t first, int64_t last, lanes.vp_stream* stream,
@@ -71,18 +80,12 @@ cdef inline void up_rows(const Sheet* of, int64_t first, int64_t last, Hand* han
     """Some rows, from the beginning of a stream on, times all columns."""
     cdef lanes.vp_stream stream
     cdef int rows
-    while first < last:
+    while first < last and goes_on(of, first):
         rows = draw_rows(of, first, last, &stream, hand)
         lanes.vp_products(hand.weights, rows, of.source.at, of.source.stride, of.count,
                           padded_to(of.fan_in, lanes.VP_SUM_LANES), of.to.at + first,
                           of.to.stride)
         first += rows
-
-
-cdef inline void up_piece(const Sheet* of, int64_t piece, int64_t height,
-                          Hand* hand) noexcept nogil:
-    if not interrupted(of.plan, piece + 1):
-        up_rows(of, piece * height, min((piece + 1) * height, of.units), hand)
 
 
 cdef inline void multiply_up(const Asked* asked, Py_ssize_t layer, State* at, Frame source,
@@ -93,16 +96,18 @@ cdef inline void multiply_up(const Asked* asked, Py_ssize_t layer, State* at, Fr
     cdef int64_t height = of.height * ((lanes.VP_ROWS + of.height - 1) // of.height), piece, i
     cdef int64_t pieces = (of.units + height - 1) // height
     cdef int j
+    look(team, of.units * of.fan_in * (DRAW + count))
     if is_haar(of.plan, layer):
         multiply_haar(of.plan, layer, at.trial, source, to, count, False, team.hands.one.words,
                       room_of(team.hands, to.stride))
         return
     if team.threads == 1:
         for piece in range(pieces):
-            up_piece(&of, piece, height, team.hands)
+            up_rows(&of, piece * height, min((piece + 1) * height, of.units), team.hands)
     else:
         for piece in prange(pieces, num_threads=team.threads, schedule="static"):
-            up_piece(&of, piece, height, team.hands + threadid())
+            up_rows(&of, piece * height, min((piece + 1) * height, of.units),
+                    team.hands + threadid())
     for j in range(count):
         for i in range(of.units, padded_to(of.units, lanes.VP_SUM_LANES)):
             column(to, j)[i] = 0.0
@@ -118,7 +123,7 @@ cdef inline void down_part(const Sheet* of, int64_t part, Hand* hand, double* u,
     cdef int rows, j
     for j in range(of.count):
         memset(u + j * stride, 0, padded_to(of.fan_in, lanes.VP_SUM_LANES) * sizeof(double))
-    while row < last and not interrupted(of.plan, row // lanes.VP_ROWS + 1):
+    while row < last and goes_on(of, row):
         rows = draw_rows(of, row, last, &stream, hand)
         lanes.vp_add_rows(u, stride, of.count, hand.weights, rows, of.source.at + row,
                           of.source.stride, of.fan_in)
@@ -131,6 +136,7 @@ cdef inline void multiply_down(const Asked* asked, Py_ssize_t layer, State* at, 
     cdef Sheet of = sheet(asked, layer, at, source, to, count)
     cdef int64_t part, i, stride = to.stride, size = count * to.stride
     cdef int j
+    look(team, of.units * of.fan_in * (DRAW + count))
     if is_haar(of.plan, layer):
         multiply_haar(of.plan, layer, at.trial, source, to, count, True, team.hands.one.words,
                       room_of(team.hands, to.stride))

@@ -66,7 +66,7 @@ static inline double vp_exp(double x)
     return exp;
 }
 
-/* e^(x - rest) = scale (1 + t)/(1 - t) times what is returned, -746 <= x <= 0, |rest| < 1e-5.
+/* e^(x - rest) = scale (1 + t)/(1 - t) times what is returned, -746 <= x <= 0, |rest| < 1e-4.
  *
  * t = tanh(r/2) is a shorter polynomial than e^r, for those who divide anyway. A scale that would
  * be subnormal is made 2^100 times as large, and 2^-100 is returned: found from the sign of x + 600,
@@ -89,9 +89,10 @@ VP_INLINE void vp_logistic(double y, double *near, double *far, double *differen
     const double unit = vp_exp_ratio(y > 746.0 ? -746.0 : -y, 0.0, &scale, &t);
     const double above = scale + scale * t, below = 1.0 - t;
     const double inverse = 1.0 / (below + above);
-    *near = below * inverse;
     *far = above * inverse * unit;
-    *difference = ((1.0 - scale) - (t + scale * t)) * inverse;
+    *near = 1.0 - *far; /* exactly 1 far out, as 1 - 2 far is: the inverse is rounded */
+    const double close = ((1.0 - scale) - (t + scale * t)) * inverse;
+    *difference = *far < 0.25 ? 1.0 - 2.0 * *far : close;
 }
 
 /* ln x for finite positive x that is not subnormal */

@@ -9,7 +9,7 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
-from varprop._core.columns cimport Frame, column, columns_from, one_column
+from varprop._core.columns cimport LOOK, Frame, column, columns_from, one_column
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport CHUNK, Plan, interrupted
 from varprop._core.tiles cimport padded_to
@@ -111,19 +111,21 @@ cdef inline void multiply_haar(const Plan* plan, Py_ssize_t layer, int64_t trial
     """
     cdef Reflections of
     cdef int64_t above = plan.widths[layer + 1], below = plan.widths[layer], steps, groups, i, unit
+    cdef int64_t pause  # groups of reflections between two looks at Python
     cdef int64_t read = above if down else below, written = below if down else above
     cdef bint back = (above < below) != down  # from many units to few
     cdef double scale
     cdef int j
     of.v, of.units, steps = room, max(above, below), min(above, below)
     groups, scale = (steps + TURNS - 1) // TURNS, sqrt(<double> of.units)
+    pause = LOOK // (of.units * TURNS * (1 + count)) + 1
     for j in range(count):
         for unit in range(read):
             column(to, j)[unit] = scale * column(source, j)[unit]
         memset(column(to, j) + read, 0,
                (padded_to(of.units, lanes.VP_GROUP) - read) * sizeof(double))
     for i in range(groups):
-        if interrupted(plan, i + 1):
+        if interrupted(plan, 0 if (i + 1) % pause == 0 else 1):
             return
         draw_reflections(plan.seed, trial, layer + 1, i if back else groups - 1 - i, steps, words,
                          &of)
