@@ -29,9 +29,8 @@ __all__ = ["Map"]
 Array = NDArray[np.float64]
 
 _FEW = 12  # values that are quicker found one by one
-_LEAST, _MOST = 1e-35, 1e8  # between them a map neither becomes a power law nor
-# leaves float64, if it goes like no higher power and is no larger at 1
-_STEEPEST, _LARGEST = 4.0, 1e200
+_LEAST, _MOST = 1e-35, 1e8  # K between which no map has become a power law
+_STEEPEST, _LARGEST = 4.0, 1e200  # powers of K, and sizes at K = 1, that stay within float64 there
 
 
 class Map:
