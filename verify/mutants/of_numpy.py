@@ -10,6 +10,7 @@ def _in(name: str, old: str, new: str, tests: str) -> Mutant:
 _REFERENCE = "reference_laws"
 
 MUTANTS = [
+    _in("batch", "for trials in (piece, last))", "for trials in (piece,))", "batch_bits:left_over"),
     _in("reference", "drawn = [_each(w, below[0]), _each(unit_bias, below[1]), *below[2:]]",
         "drawn = [_each(w, below[0]), *below[2:]]", _REFERENCE),
     _in("reference", "q *= np.sign(np.diag(r))", "q *= 1.0", "laws:reference or orthogonal"),

@@ -59,6 +59,8 @@ MUTANTS = [
         "- depth * log_whole - math.log(3.14)", "density:fuss or mass"),
     _in("spectra/isometry", "spread = depth * mask(phi, math.exp(log_k)).spread",
         "spread = (depth - 1) * mask(phi, math.exp(log_k)).spread", "spectrum:isometry"),
+    _in("panels", "return value * lift, panel.error * lift", "return value, panel.error * lift",
+        "maps:few_points"),
     _in("rules/stein", "term.mean * mean + term.variance * (slope + rest.edge(lo) - rest.edge(hi))",
         "term.mean * mean + term.variance * (slope + rest.edge(lo) + rest.edge(hi))",
         "rules:mpmath"),
