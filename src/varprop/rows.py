@@ -183,7 +183,7 @@ def _check_same(rows: Rows, name: str, other: str) -> None:
 def _check_range(name: str, array: npt.NDArray[Any], layers: int) -> None:
     lowest, highest = array.min(), array.max()  # both nan if there is one
     if name in GAPS:
-        highest = np.where(array == np.inf, -np.inf, array).max()
+        highest = array.max(initial=-np.inf, where=array != np.inf)
         fits, allowed = highest <= _LOG_OF_TWO, "at most ln 2, -inf for identical inputs, or inf"
     elif name in LOGS or name in OPTIONAL:
         fits, allowed = highest < np.inf, "finite, or -inf for an exact 0"
