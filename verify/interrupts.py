@@ -35,14 +35,17 @@ CASES = {
     "random matrix": "[varprop.RandomMatrix(2**26, 2**26, 1.0, threads=1) @ np.ones(2**26)"
                      " for _ in range(9)]",
     "jacobian": "[varprop.Jacobian(varprop.Network(99, width=10**6), threads=1) for _ in range(9)]",
-    "critical point of a formula": "theory.critical('x - tanh(x)')",
-    "prediction of a pair": "theory.predict(varprop.Network(10**5, act='x*sigmoid(1.3*x)*cos(x)'),"
-                            " correlation=0.3)",
-    "kernel of a formula": "[theory.Kernel('sin(3*x)*tanh(x)')(1.0, 1.0, c)"
+    "critical point of a formula": "[theory.critical(f'x - tanh({a}*x)')"
+                                   " for a in np.linspace(1, 2, 99)]",
+    "prediction of a pair": "[theory.predict(varprop.Network(10**5, act=f'x*sigmoid({a}*x)'),"
+                            " correlation=0.3) for a in np.linspace(1, 2, 99)]",
+    "kernel of a formula": "[theory.kernel('sin(3*x)*tanh(x)')(1.0, 1.0, c)"
                            " for c in np.linspace(-1, 1, 10**5)]",
-    "derivation": "[step.check() for _ in range(99) for step in theory.derivation('tanh').steps]",
-    "derivation of a formula": "[theory.derivation('x*tanh(x)').check() for _ in range(99)]",
-    "sweep": "sweep({'depth': 200, 'sigma_w': list(np.linspace(1, 3, 400))}, trials=1000)",
+    "derivation": "[theory.derive('tanh').check() for _ in range(10**7)]",
+    "derivation of a formula": "[theory.derive(f'x*tanh({1 + i / 1000}*x)').check()"
+                               " for i in range(10**6)]",
+    "sweep": "sweep(depth=200, act='tanh', sigma_w=list(np.linspace(1, 3, 400)), trials=1000,"
+             " threads=1)",
     "phase diagram": "phase_diagram('tanh', sigma_w=np.linspace(.5, 3, 40),"
                      " sigma_b=np.linspace(0, 1, 40))",
     "comparison": "simulate(depth=3000, width=30, trials=3000, act='gelu').compare().verdict",
