@@ -39,7 +39,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "tangents": {"tangents": 2},
 }  # fmt: skip
 _DEPTH, _WIDTH = 3, 12
-_ROUNDING = 1e-12  # of logarithms
+_DIGITS = 10  # of logarithms
 # where each has come through all layers; a gradient begins at the last one, of length 1
 _FAR = {"log_preactivation": -1, "log_activation": -1, "log_gradient": 0, "log_gap": -1,
         "log_tangent": -1, "log_adjoint": 0}  # fmt: skip
@@ -90,11 +90,9 @@ def same_p(
 
 
 def alike(one: Array, two: Array) -> float:
-    """P-value that two samples have the same law; where both are a constant, but for rounding,
-    whether it is the same."""
-    if max(np.ptp(one), np.ptp(two)) < _ROUNDING:
-        return float(abs(one[0] - two[0]) < _ROUNDING)
-    return float(stats.ks_2samp(one, two, method="asymp").pvalue)
+    """P-value that two samples have the same law; what differs by rounding alone is a tie."""
+    ties = [np.round(each, _DIGITS) for each in (one, two)]
+    return float(stats.ks_2samp(*ties, method="asymp").pvalue)
 
 
 def p_values(trials: int, every: int = 1) -> Iterator[tuple[str, float]]:
