@@ -388,16 +388,3 @@ def test_is_a_value():
 def test_parameters_are_checked(parameters):
     with pytest.raises(ValueError, match="parameter"):
         parse("x", parameters)
-
-
-@pytest.mark.parametrize("module", ["formula", "activation", "scheme", "network"])
-def test_importing_the_records_is_light(module):
-    code = f"""
-import sys
-import varprop.{module}
-from varprop.formula import parse
-parse("max(x, 0)").numpy([1.0])
-heavy = {{"sympy", "scipy", "mpmath", "matplotlib", "rich", "pandas", "click"}} & set(sys.modules)
-assert not heavy, heavy
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -178,3 +178,16 @@ def test_every_dependency_is_imported_somewhere():
         assert name is not None
         module = {"pillow": "PIL"}.get(name[0], name[0])
         assert re.search(rf"^\s*(from|import) {module}\b", text, re.MULTILINE), requirement
+
+
+@pytest.mark.parametrize("module", ["formula", "activation", "scheme", "network"])
+def test_importing_the_records_is_light(module):
+    code = f"""
+import sys
+import varprop.{module}
+from varprop.formula import parse
+parse("max(x, 0)").numpy([1.0])
+heavy = {{"sympy", "scipy", "mpmath", "matplotlib", "rich", "pandas", "click"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

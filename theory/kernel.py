@@ -217,17 +217,16 @@ class Kernel:
     ) -> tuple[Array, Array | float]:
         tilt = np.clip(tilt_of_covariance(a, b, k), -_STEEPEST, _STEEPEST)
         # A singular angle (c = 1 exactly) is as good as one of e^-350.
-        forms = closed_pair(self.act)
-        value = None
-        if forms is not None:
-            with np.errstate(over="ignore"):  # the maps below say so, in words
-                value = (forms.slope if derivative else forms.kernel)(a, b, Angle(tilt))
-            if not bounded and np.isfinite(value).all():
-                return value, math.nan
         square = gradient_map(self.act) if derivative else variance_map(self.act)
-        norms = [np.sqrt(np.asarray(square(each))) for each in (a, b)]
+        forms = closed_pair(self.act)
+        if forms is not None:
+            with np.errstate(over="ignore"):
+                value = (forms.slope if derivative else forms.kernel)(a, b, Angle(tilt))
+            if np.isfinite(value).all() and not bounded:
+                return value, math.nan
+        norms = [np.sqrt(np.asarray(square(each))) for each in (a, b)]  # or says what is too large
         whole = norms[0] * norms[1]
-        if value is not None:
+        if forms is not None:
             return value, 32 * _EPS * whole
         f = self.act.derivative if derivative else self.act
         value, bound = _product(self.act, f, (a, b), tilt, norms)

@@ -85,8 +85,7 @@ def few(act: Activation, quantity: str, variances: Array) -> Array | None:
         if not start < u < stop:
             return None
         try:
-            with np.errstate(over="ignore"):
-                value, bound = panels.near(u)
+            value, bound = panels.near(u)
         except ValueError:
             whole = moment(act, quantity, variances.ravel())
             return np.asarray(whole.value).reshape(variances.shape)

@@ -19,9 +19,9 @@ TEXT = """
 ## The headline
 
 Depth 200, width 1000, ReLU, He: each contender measures the mean square of every layer, in all of
-its threads. Those that draw all 200 million weights are timed on the first layers of a network, for
-a layer takes the same time whatever their number. neural-tangents gives the kernel of the last
-layer only; its compilation is not counted.
+its threads. Peers that draw all 200 million weights are timed on the first layers of a network, for
+a layer takes the same time whatever their number; varprop on all. neural-tangents gives the kernel
+of the last layer only; its compilation is not counted.
 """
 LIMITS = """
 ### How close to the limit

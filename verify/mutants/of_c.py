@@ -40,6 +40,7 @@ MUTANTS = [
     _in("elementary.h", "vp_as_bits(x + 600.0)", "vp_as_bits(x + 800.0)", "kernels:30_digits"),
     _in("elementary.h", "*near = 1.0 - *far;", "*near = below * inverse;",
         "kernels:last_bit"),
+    _in("elementary.h", "*far < 0.25 ? 1.0 - 2.0 * *far : close", "close", "kernels:step_back"),
     _in("elementary.h", "*far = above * inverse * unit;", "*far = above * inverse;",
         "kernels:30_digits"),
     _in("elementary.h", "#define VP_SIN_LIMIT 1e6", "#define VP_SIN_LIMIT 1e12",
