@@ -24,8 +24,8 @@ FLAGS = (
 TESTS = (
     "test_streams.py", "test_kernels.py", "test_engines.py", "test_backward.py",
     "test_batch.py", "test_batch_bits.py", "test_weights.py", "test_histogram.py",
-    "test_several_inputs.py", "test_several_results.py", "test_random_matrix.py", "test_jacobian.py",
-    "test_jacobian_spectrum.py", "test_simulate.py", "test_engines_agree.py",
+    "test_several_inputs.py", "test_several_results.py", "test_random_matrix.py",
+    "test_jacobian.py", "test_jacobian_spectrum.py", "test_simulate.py", "test_engines_agree.py",
     "test_activation_custom.py", "test_architectures_drawn.py", "test_engine_edges.py",
 )  # fmt: skip
 
