@@ -13,17 +13,18 @@ import numpy as np
 
 from varprop import Network, spectrum
 
-TURNS = 3
-WIDTH, DEPTH = 512, 50
+TURNS = 5
+WIDTH, DEPTH, NETWORKS = 512, 50, 4
 GOAL = 3.0
 
 
 def plain() -> None:
     rng = np.random.default_rng(1)
-    product = np.eye(WIDTH)
-    for _ in range(DEPTH):
-        product = (rng.standard_normal((WIDTH, WIDTH)) / WIDTH**0.5) @ product
-    np.linalg.svd(product, compute_uv=False)
+    for _ in range(NETWORKS):
+        product = np.eye(WIDTH)
+        for _ in range(DEPTH):
+            product = (rng.standard_normal((WIDTH, WIDTH)) / WIDTH**0.5) @ product
+        np.linalg.svd(product, compute_uv=False)
 
 
 def main() -> None:
@@ -32,14 +33,14 @@ def main() -> None:
     for turn in range(TURNS + 1):
         for name, work in (
             ("plain", plain),
-            ("spectrum", lambda: spectrum(net, trials=1, depths=[DEPTH])),
+            ("spectrum", lambda: spectrum(net, trials=NETWORKS, depths=[DEPTH])),
         ):
             start = time.perf_counter()
             work()
             if turn:  # the first warms up
                 times[name].append(time.perf_counter() - start)
     ratios = [b / a for a, b in zip(times["plain"], times["spectrum"], strict=True)]
-    print(f"one network, width {WIDTH}, depth {DEPTH}: draw, multiply, all singular values")
+    print(f"{NETWORKS} networks, width {WIDTH}, depth {DEPTH}: draw, multiply, all singular values")
     for name, taken in times.items():
         print(
             f"  {name:9s} {statistics.median(taken):6.2f} s ({min(taken):.2f} to {max(taken):.2f})"

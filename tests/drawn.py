@@ -37,7 +37,8 @@ class Drawn:
             rng = np.random.default_rng([run.seed, trial, layer])
             fan_in, units = net.widths[layer : layer + 2]
             w = reference._weights(net.schemes[layer], rng, units, fan_in)
-            self.weights.append(mp.matrix(w.tolist()) * mp.mpf(float(net.sigma_w[layer])))
+            scale = mp.mpf(float(net.sigma_w[layer])) / mp.sqrt(fan_in)
+            self.weights.append(mp.matrix(w.tolist()) * scale)
             bias = reference._unit_law("normal", rng, units)
             self.biases.append([mp.mpf(float(b)) * float(net.bias_std[layer]) for b in bias])
             mask = np.ones((run.inputs, units))

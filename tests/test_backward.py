@@ -100,7 +100,7 @@ def test_finite_differences_confirm_the_reference(act, law):
         rng = reference._generator(run, 7, layer)
         fan_in, units = net.widths[layer : layer + 2]
         w = reference._weights(net.scheme, rng, units, fan_in)
-        weights.append(w * net.sigma_w[layer])
+        weights.append(w * net.sigma_w[layer] / np.sqrt(fan_in))
         biases.append(net.bias_std[layer] * reference._unit_law("normal", rng, units))
     v = reference._generator(run, 7, 4).standard_normal(3)
     v *= np.sqrt(3 / (v @ v))

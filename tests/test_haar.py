@@ -30,7 +30,7 @@ def matrices(trials: int, units: int, fan_in: int, seed: int = 31) -> FloatArray
         saturated_below=0.05, backward=False,
     )  # fmt: skip
     drawn = np.stack([DenseSource(run, trial).weights(0) for trial in range(trials)])
-    return drawn / np.sqrt(max(units, fan_in) / fan_in)
+    return drawn / np.sqrt(max(units, fan_in))
 
 
 @pytest.mark.parametrize(("units", "steps"), [(1, 1), (5, 5), (40, 33), (37, 3), (18, 17)])

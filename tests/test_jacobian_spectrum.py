@@ -111,7 +111,7 @@ def last_layer(net, x, seed):
     source = DenseSource(prepared(net, seed), 0)
     factor, h, z = net.residual.factor(net.depth) if net.residual else 1.0, x, None
     for layer in range(net.depth):
-        drawn = net.sigma_w[layer] * source.weights(layer) @ h
+        drawn = net.sigma_w[layer] * source.weights(layer) @ h / np.sqrt(len(h))
         drawn = drawn + net.bias_std[layer] * source.biases(layer)
         z = drawn if layer == 0 or not net.residual else net.residual.skip * z + factor * drawn
         if net.norm:
@@ -144,7 +144,7 @@ def test_it_is_the_derivative(extra):
 def test_an_orthogonal_matrix_is_orthogonal():
     for widths in ((20, 20), (20, 30), (30, 20)):
         net = Network(1, widths=widths, act="linear", scheme="orthogonal")
-        w = DenseSource(prepared(net), 0).weights(0) / np.sqrt(max(widths) / widths[0])
+        w = DenseSource(prepared(net), 0).weights(0) / np.sqrt(max(widths))
         small = w if widths[1] <= widths[0] else w.T
         assert np.abs(small @ small.T - np.eye(min(widths))).max() < 1e-13
 
@@ -306,7 +306,7 @@ def test_simulate_brings_the_spectrum_of_its_own_networks(scheme, wish, engine, 
     for trial in range(4):
         source = (DenseSource if engine == "dense" else Source)(run, trial)
         product = np.linalg.multi_dot(
-            [g * source.weights(i) for i, g in enumerate(net.sigma_w)][::-1]
+            [g * source.weights(i) / np.sqrt(6) for i, g in enumerate(net.sigma_w)][::-1]
         )
         true = np.log(np.linalg.svd(product, compute_uv=False))
         assert np.abs(p.spectrum.at(3)[trial] - true).max() < 1e-9

@@ -1,8 +1,9 @@
-"""Spectra on one thread of BLAS: the same bits, and its threads given back."""
+"""Spectra on one thread of BLAS each: the same bits, and its threads given back."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from varprop import spectrum
 from varprop.one_blas_thread import one_blas_thread
+from varprop.simulate import prepare
+from varprop.singular import measure
+from varprop.sources import DenseSource
 from varprop.statistic import FloatArray
 
 
@@ -32,6 +36,37 @@ def test_bits_do_not_depend_on_the_threads_of_blas() -> None:
         np.testing.assert_array_equal(found[0], other)
 
 
+def test_bits_do_not_depend_on_threads_that_share_the_networks() -> None:
+    parts: dict[str, Any] = {"depth": 2, "width": 256, "act": "tanh", "seed": 3}
+    shared = spectrum(trials=3, threads=2, **parts)
+    assert shared == spectrum(trials=3, threads=1, **parts)
+    alone = [spectrum(trials=1, first_trial=i, threads=1, **parts).log for i in range(3)]
+    np.testing.assert_array_equal(shared.log, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stopped_run_leaves_the_other_networks_alone(threads: int) -> None:
+    drawn = []
+
+    class Counting(DenseSource):
+        def weights(self, layer: int) -> FloatArray:
+            drawn.append(self._trial)
+            return super().weights(layer)
+
+    def stop(done: float) -> None:
+        raise KeyboardInterrupt
+
+    run = prepare(
+        None, {"depth": 3, "width": 256, "act": "tanh"}, x=None, trials=40, first_trial=0, seed=0,
+        threads=threads, engine="auto", saturated_below=0.05, backward=False,
+    )  # fmt: skip
+    before = blas_threads()
+    with pytest.raises(KeyboardInterrupt):
+        measure(run, Counting, (3,), stop)
+    assert blas_threads() == before
+    assert len(set(drawn)) < 10
+
+
 def test_blas_has_its_threads_again() -> None:
     def fails() -> None:
         with one_blas_thread():
@@ -41,4 +76,9 @@ def test_blas_has_its_threads_again() -> None:
     with threadpool_limits(limits=2, user_api="blas"):
         with pytest.raises(ZeroDivisionError):
             fails()
+        assert blas_threads() == {2}
+        with one_blas_thread():
+            with one_blas_thread():
+                pass
+            assert blas_threads() == {1}  # another caller is still inside
         assert blas_threads() == {2}

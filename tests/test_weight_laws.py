@@ -12,6 +12,9 @@ from test_engines_agree import check_pair, run
 
 import varprop
 from varprop import Network, simulate
+from varprop.reference import Source
+from varprop.simulate import prepare
+from varprop.sources import DenseSource
 from varprop.theory import finite_width
 
 share = Share("weight_laws")
@@ -34,6 +37,29 @@ CASES = [
 def test_drawn_in_tiles_or_as_matrices(scheme: str, act: str, widths: tuple[int, ...]) -> None:
     engines = (run(e, widths, act=act, scheme=scheme, seed=61) for e in ("dense", "reference"))
     check_pair(share, f"{scheme}, {act}, {widths}", *engines)
+
+
+@pytest.mark.parametrize("engine", ["dense", "reference"])
+@pytest.mark.parametrize(("act", "levels"), [("sign", (-1, 0, 1)), ("heaviside", (0, 0.5, 1))])
+def test_sums_of_signs_that_are_exactly_0(act: str, levels: tuple[float, ...], engine: str) -> None:
+    """Weights of one size, and what jumps: whole numbers, so that every zero can be counted."""
+    net = Network(6, width=60, act=act, scheme="rademacher")
+    x = np.ones((3, 60))
+    x[1, ::2] = x[2, 40:] = -1
+    alone = simulate(net, trials=50, seed=64, engine=engine)
+    p = simulate(net, trials=50, seed=64, engine=engine, x=x)
+    run = prepare(
+        net, {}, x=None, trials=50, first_trial=0, seed=64, threads=1, engine=engine,
+        saturated_below=0.05, backward=False,
+    )  # fmt: skip
+    for trial in range(50):
+        source = (DenseSource if engine == "dense" else Source)(run, trial)
+        h = x.T
+        for layer in range(6):
+            h = np.choose(np.sign(np.sign(source.weights(layer)) @ h).astype(int) + 1, levels)
+            zeros = np.mean(h == 0, axis=0)
+            np.testing.assert_array_equal(p.rows.zero[trial, :, layer], zeros)
+            assert alone.rows.zero[trial, layer] == zeros[0]
 
 
 def test_biases_too() -> None:

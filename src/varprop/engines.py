@@ -17,6 +17,7 @@ from .network import Network
 from .plans import plan_of
 from .resources import require_memory
 from .rows import BACKWARD, LAYER_FIELDS, Rows
+from .scaled import shifted
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -275,13 +276,13 @@ class Run:
         return pairwise(edges)
 
     def _vectors(self, trials: int) -> tuple[FloatArray, FloatArray]:
-        """The input of mean square 1 for each trial, and room to keep pre-activations in.
+        """The input, of a size near 1, for each trial, and room to keep pre-activations in.
 
         The signal's vector serves the gradient afterwards.
         """
         room = _padded(max(self.network.widths))
         signals = np.zeros((trials, room))
-        signals[:, : self.network.widths[0]] = 1.0 if self.x is None else _unit(self.x[0])
+        signals[:, : self.network.widths[0]] = 1.0 if self.x is None else shifted(self.x[0])[0]
         return signals, np.empty((trials, self.network.depth * self.backward, room))
 
     def require_memory(self, together: int = 1) -> None:
@@ -317,15 +318,6 @@ def rows_of(values: FloatArray, died: npt.NDArray[np.int64]) -> Rows:
 def log_mean_square(x: FloatArray) -> float:
     """ln of the mean square of a vector, -inf for zeros."""
     return float(kernels.log_mean_square(x)) if x.any() else -math.inf
-
-
-def _unit(x: FloatArray) -> FloatArray:
-    if not x.any():
-        return x
-    # by the largest entry first: the mean square itself may overflow or underflow
-    scaled = x / np.abs(x).max()
-    root: FloatArray = scaled / math.sqrt(kernels.exp([kernels.log_mean_square(scaled)])[0])
-    return root
 
 
 def _padded(units: int) -> int:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.blas import dsyrk, dtrmm, dtrmv, dtrsm, dtrsv
+from scipy.linalg.blas import dtrmv, dtrsm, dtrsv
 from scipy.linalg.lapack import dgeqrt, dorgqr, dpotrf
 
 from .statistic import FloatArray
@@ -36,6 +36,7 @@ _PAIRED = 128  # columns from which on factors are taken two at a time
 _WAIT = 2  # factors that are taken alone after two would not go together
 _PLAIN = 600.0  # e-folds that the square roots of float64's range hold: n exponentials, not n²
 _BLOCK = 48  # columns of a block of QR
+_STRIP = 64  # columns or rows of a triangular matrix that are taken together
 _STEPS = 6  # of QR before windows are cut
 # In a window (ln of singular values) those of the core are kept. After so many steps of QR the
 # margins shield it from what lies beyond by far less than rounding.
@@ -162,10 +163,33 @@ def _by_cholesky(moved: Moved, most: float = _MOST) -> tuple[FloatArray, FloatAr
     matrix, columns = moved.matrix, moved.matrix.shape[1]
     if columns == 0 or columns > min(len(matrix), moved.rank):
         return None
-    r, singular = dpotrf(dsyrk(1.0, matrix.T), lower=0, clean=1)
+    square = (matrix.T @ matrix).T  # is its own transpose, and in LAPACK's order
+    r, singular = dpotrf(square, lower=0, clean=1, overwrite_a=True)
     if singular or _condition(r) > most:
         return None
-    return dtrsm(1.0, r, matrix.T, trans_a=1).T, r
+    return _over(matrix, r), r
+
+
+def _over(matrix: FloatArray, r: FloatArray) -> FloatArray:
+    """matrix R⁻¹.
+
+    Most of it by products, which other threads can work beside and which are the fastest.
+    """
+    q = np.empty_like(matrix)
+    for first in range(0, len(r), _STRIP):
+        strip = slice(first, first + _STRIP)
+        left = matrix[:, strip] - q[:, :first] @ r[:first, strip]
+        q[:, strip] = dtrsm(1.0, r[strip, strip], left.T, trans_a=1, overwrite_b=True).T
+    return q
+
+
+def _times(r: FloatArray, rows: FloatArray) -> FloatArray:
+    """R rows, for R with zeros below the diagonal."""
+    product = np.empty((len(r), rows.shape[1]))
+    for first in range(0, len(r), _STRIP):
+        strip = slice(first, first + _STRIP)
+        product[strip] = r[strip, first:] @ rows[first:]
+    return product
 
 
 def _condition(r: FloatArray) -> float:
@@ -180,7 +204,7 @@ def _condition(r: FloatArray) -> float:
 
 
 def _qr(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Q and R, which lies on and above the diagonal of what is returned.
+    """Q and R.
 
     In half the time of numpy.linalg.qr at 500 columns: the recursive `dgeqrt`, no copies.
     """
@@ -191,7 +215,7 @@ def _qr(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     columns = np.arange(count)
     tau = factors[columns % len(factors), columns]
     q, _, _ = dorgqr(packed[:, :count], tau, lwork=64 * max(matrix.shape))
-    return q, packed[:count]
+    return q, np.triu(packed[:count])
 
 
 def _triangle(matrix: FloatArray) -> FloatArray:
@@ -217,11 +241,10 @@ def _times_graded(
         weights = r * np.exp(middle - top)[:, np.newaxis] * np.exp(log - middle)
     else:
         weights = r * np.exp(np.minimum(log[:, np.newaxis] - top, 0.0)).T
-    # dtrmm is twice as fast, and blind below the diagonal
-    square = len(r) == len(rows)
-    rows = dtrmm(1.0, weights, rows) if square else np.triu(weights) @ rows
+    rows = _times(weights, rows)
     length = np.linalg.norm(rows, axis=1)
-    return rows / length[:, np.newaxis], top + np.log(length)
+    rows /= length[:, np.newaxis]
+    return rows, top + np.log(length)
 
 
 def _log_singular_values(rows: FloatArray, log: FloatArray) -> FloatArray:

@@ -58,7 +58,7 @@ class Linearised:
         dh over d N_pre(z), mask included, in units of exp(log_slope / 2).
     log_slope : array, shape (inputs,)
     weight, skip : float
-        Factors of unit-variance weights, W h / sqrt(fan_in), and of the layer below, in the sum.
+        Factors of weights of variance 1, and of the layer below, in the sum.
     pre, post : Normalisation or None
     """
 

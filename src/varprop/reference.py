@@ -22,7 +22,7 @@ from .network import Network
 from .pairs import pairs_of
 from .propagation import Propagation
 from .rows import GAPS, LAYER_FIELDS, without_ones
-from .scaled import Scaled, normalised, times, total
+from .scaled import Scaled, normalised, shifted, times, total
 from .scheme import Scheme
 from .tally import Tally
 
@@ -95,7 +95,7 @@ class Source:
         self._run, self._trial = run, trial
 
     def weights(self, layer: int) -> FloatArray:
-        """A matrix whose entries have variance 1/fan_in."""
+        """A matrix whose entries have variance 1."""
         network = self._run.network
         self._rng = _generator(self._run, self._trial, layer)
         units, fan_in = network.widths[layer + 1], network.widths[layer]
@@ -122,12 +122,13 @@ def forward(run: Run, source: Source, tallies: list[Tally]) -> tuple[Arrays, lis
         found |= {name: np.empty((run.pairs, depth)) for name in GAPS}
     died, last_source = np.zeros(inputs, dtype=np.int64), network.last_source
     x = np.ones((1, widths[0])) if run.x is None else run.x
-    h, stream = normalised(x.T), None
+    h, carried, stream = normalised(x.T), shifted(x.T), None
     layers = []
     for layer in range(depth):
         w = source.weights(layer)
         unit_bias = source.biases(layer)[:, np.newaxis]
         branch, skip = _factors(network, layer)
+        weight = branch * gains[layer] / float(np.sqrt(widths[layer]))
         # what K is made of, given the layer below; and z
         below = [
             times(branch * gains[layer], h),
@@ -135,7 +136,8 @@ def forward(run: Run, source: Source, tallies: list[Tally]) -> tuple[Arrays, lis
             *([] if stream is None else [times(skip, stream)]),
         ]
         log_k = np.logaddexp.reduce([log for _, log in below])
-        drawn = [_each(w, below[0]), _each(unit_bias, below[1]), *below[2:]]
+        # sums of the numbers as they are: where weights are signs, they may be exactly 0
+        drawn = [times(weight, _each(w, carried)), _each(unit_bias, below[1]), *below[2:]]
         z = total(*drawn, unit=log_k)
         if post := _normalisation(network, "post", z):
             z = post.values, np.where(np.isneginf(post.log_scale), -np.inf, 0.0)
@@ -148,7 +150,7 @@ def forward(run: Run, source: Source, tallies: list[Tally]) -> tuple[Arrays, lis
         if network.keep < 1:
             mask = source.kept(layer).T / network.keep
             values, slopes = values * mask, slopes * mask
-        layers.append(Linearised(slopes, log_slope, branch * gains[layer], skip, pre, post))
+        layers.append(Linearised(slopes, log_slope, weight, skip, pre, post))
         for tally, (v, log) in zip(tallies, (z, (values, log_unit)), strict=False):
             for b in range(inputs):
                 tally.add(layer, v[:, b], float(log[b]))
@@ -156,6 +158,7 @@ def forward(run: Run, source: Source, tallies: list[Tally]) -> tuple[Arrays, lis
         unit_h, log_a = normalised(values)
         dead = np.isneginf(log_a)
         h = unit_h, np.where(dead, -np.inf, log_a + np.where(dead, 0.0, log_unit))
+        carried = shifted(values, log_unit)
         found["log_preactivation"][:, layer], found["log_activation"][:, layer] = along[1], h[1]
         found["log_variance"][:, layer] = log_k
         found["relative_mean"][:, layer] = np.clip(unit_h.mean(axis=0), -1, 1)
@@ -296,10 +299,10 @@ def _activate(
 
 
 def _weights(scheme: Scheme, rng: np.random.Generator, units: int, fan_in: int) -> FloatArray:
-    """A matrix whose entries have variance 1/fan_in."""
+    """A matrix whose entries have variance 1."""
     law = scheme.distribution
     if law != "orthogonal":
-        return _unit_law(law, rng, (units, fan_in), scheme.shape) / float(np.sqrt(fan_in))
+        return _unit_law(law, rng, (units, fan_in), scheme.shape)
     tall = rng.standard_normal((max(units, fan_in), min(units, fan_in)))
     return haar(tall, units, fan_in)
 
@@ -315,12 +318,12 @@ def haar(tall: FloatArray, units: int, fan_in: int) -> FloatArray:
     Returns
     -------
     array, shape (units, fan_in)
-        Of variance 1/fan_in.
+        Of variance 1.
     """
     q, r = np.linalg.qr(tall)
     q *= np.sign(np.diag(r))
     matrix: FloatArray = q if units >= fan_in else q.T
-    return matrix * float(np.sqrt(max(units, fan_in) / fan_in))
+    return matrix * float(np.sqrt(max(units, fan_in)))
 
 
 def _unit_law(

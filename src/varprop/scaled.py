@@ -32,6 +32,22 @@ def normalised(v: FloatArray, log: FloatArray | float = 0.0) -> Scaled:
         return v / top / root, np.asarray(log + np.log(square) + 2 * np.log(top))
 
 
+def shifted(v: FloatArray, log: FloatArray | float = 0.0) -> Scaled:
+    """The same in units of powers of two, which round nothing: sums that are 0 stay 0.
+
+    The largest number of each vector is 1/2 or more, and below 1; zeros have the scale -inf.
+
+    Examples
+    --------
+    >>> v, log = shifted(np.array([3.0, -4.0]))
+    >>> v, round(float(log / np.log(2)), 12)
+    (array([ 0.375, -0.5  ]), 6.0)
+    """
+    _, exponent = np.frexp(np.abs(v).max(axis=0))
+    unit = np.where(v.any(axis=0), log + 2 * np.log(2) * exponent, -np.inf)
+    return np.ldexp(v, -exponent), unit
+
+
 def total(*parts: Scaled, unit: FloatArray | None = None) -> Scaled:
     """The sum, in units of exp(unit / 2); by default of the largest part's."""
     if unit is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +20,15 @@ from .network import Network
 from .one_blas_thread import one_blas_thread
 from .propagation import input_label
 from .reference import Source, forward
-from .resources import require_memory
+from .resources import require_memory, within_fork
 from .scaled import Scaled
 from .simulate import prepare
 from .sources import DenseSource
 from .statistic import FloatArray
+from .trial_threads import Pause, each_trial
 
 _SMALL = 1000  # widest layer for which one thread of BLAS is the fastest
+_SHORT = 256  # below it, a step is so short that threads wait for the interpreter
 
 
 def spectrum(
@@ -37,6 +39,7 @@ def spectrum(
     x: npt.ArrayLike | None = None,
     seed: int = 0,
     first_trial: int = 0,
+    threads: int | None = None,
     progress: Callable[[float], object] | None = None,
     **parts: Any,
 ) -> JacobianSpectrum:
@@ -60,6 +63,9 @@ def spectrum(
         From 0 to 2**64 - 1.
     first_trial : int, default 0
         Number of the first network.
+    threads : int, optional
+        As in `simulate`: each takes networks of its own, at widths of 256 to 1000. Narrower ones
+        take one thread, and wider ones those of BLAS.
     progress : callable, optional
         Called with the fraction done.
 
@@ -94,7 +100,7 @@ def spectrum(
     (array([-0.2, -0.5, -1.2]), array([-0.2, -0.5, -1.2]))
     """
     run = prepare(
-        network, parts, x=x, trials=trials, first_trial=first_trial, seed=seed, threads=1,
+        network, parts, x=x, trials=trials, first_trial=first_trial, seed=seed, threads=threads,
         engine="auto", saturated_below=0.0, backward=False,
     )  # fmt: skip
     _require_spectrum(run)
@@ -159,19 +165,28 @@ def measure(
     network, sizes = run.network, run.network.widths
     most = min(sizes[0], max(sizes[layer] for layer in depths))
     widest = max(sizes)
+    threads = 1
+    if _SHORT <= widest <= _SMALL:
+        threads = min(within_fork(run.threads), run.trials)
     require_memory(
-        8 * (run.trials * len(depths) * most + 10 * widest**2 + 8 * sum(sizes)),
+        8 * (run.trials * len(depths) * most + threads * (10 * widest**2 + 8 * sum(sizes))),
         f"{run.trials} Jacobians of up to {widest} by {sizes[0]}",
         "use fewer trials at a time (first_trial= and + put the parts together), or less width",
     )
     found = np.full((run.trials, len(depths), most), np.nan)
-    for row in range(run.trials):
-        with one_blas_thread() if widest <= _SMALL else nullcontext():
-            each = _of_trial(run, source(run, run.first_trial + row), depths)
-        for at, logs in enumerate(each):
+
+    def fill(row: int, pause: Pause) -> None:
+        drawn = _Watched(source(run, run.first_trial + row), pause)
+        for at, logs in enumerate(_of_trial(run, drawn, depths)):
             found[row, at, : len(logs)] = logs
-        if progress is not None:
-            progress((row + 1) / run.trials)
+
+    with (
+        one_blas_thread() if widest <= _SMALL else nullcontext(),
+        closing(each_trial(fill, run.trials, threads)) as trials,
+    ):
+        for done in trials:
+            if progress is not None:
+                progress(done / run.trials)
     return JacobianSpectrum(
         network=network,
         log=found,
@@ -182,6 +197,23 @@ def measure(
         input_mean_square_log=run.log_inputs[0],
         version=VERSION,
     )
+
+
+class _Watched(Source):
+    """A source that calls `pause` in every layer."""
+
+    def __init__(self, source: Source, pause: Pause) -> None:
+        self._source, self._pause = source, pause
+
+    def weights(self, layer: int) -> FloatArray:
+        self._pause()
+        return self._source.weights(layer)
+
+    def biases(self, layer: int) -> FloatArray:
+        return self._source.biases(layer)
+
+    def kept(self, layer: int) -> FloatArray:
+        return self._source.kept(layer)
 
 
 def _of_trial(run: Run, source: Source, depths: tuple[int, ...]) -> list[FloatArray]:

@@ -22,12 +22,11 @@ class DenseSource(Source):
         if scheme.distribution == "orthogonal":
             many, few = max(units, fan_in), min(units, fan_in)
             matrix = _product(*kernels.reflections(*address, many, few))
-            matrix *= np.sqrt(many / fan_in)
+            matrix *= np.sqrt(many)
             return matrix if units >= fan_in else matrix.T
         drawn: FloatArray = kernels.weights(
             *address, units, fan_in, scheme.distribution, scheme.shape or 0.0
         )
-        drawn /= np.sqrt(fan_in)
         return drawn
 
     def biases(self, layer: int) -> FloatArray:

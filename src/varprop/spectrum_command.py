@@ -40,6 +40,7 @@ def spectrum_options(command: Command) -> Command:
             click.option(
                 "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."
             ),
+            click.option("--threads", type=int, help="Threads.  [default: all cores]"),
             click.option(
                 "--depths", callback=_layers, metavar="L1,L2,...",
                 help="Layers to look at.  [default: 1, 2, 4, ... and the last]",

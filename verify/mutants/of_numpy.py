@@ -11,8 +11,10 @@ _REFERENCE = "reference_laws"
 
 MUTANTS = [
     _in("batch", "for trials in (piece, last))", "for trials in (piece,))", "batch_bits:left_over"),
-    _in("reference", "drawn = [_each(w, below[0]), _each(unit_bias, below[1]), *below[2:]]",
-        "drawn = [_each(w, below[0]), *below[2:]]", _REFERENCE),
+    _in("reference", "_each(w, carried)), _each(unit_bias, below[1]), *below[2:]]",
+        "_each(w, carried)), *below[2:]]", _REFERENCE),
+    _in("reference", "_each(w, carried)), _each", "_each(w, h)), _each",
+        "weight_laws:signs_that_are_exactly_0"),
     _in("reference", "q *= np.sign(np.diag(r))", "q *= 1.0", "laws:reference or orthogonal"),
     _in("reference", "rng.uniform(-np.sqrt(3), np.sqrt(3), size)", "rng.uniform(-1.7, 1.7, size)",
         "engines_agree:uniform"),
@@ -63,8 +65,7 @@ MUTANTS = [
     _in("sources", "address = self._run.seed, self._trial, layer + 1\n",
         "address = self._run.seed, self._trial, 1\n",
         "jacobian_spectrum:networks_are_those"),
-    _in("graded", "return rows / length[:, np.newaxis], top + np.log(length)",
-        "return rows / length[:, np.newaxis], top", "graded:to_all_digits"),
+    _in("graded", "return rows, top + np.log(length)", "return rows, top", "graded:to_all_digits"),
     _in("graded", "self._columns, self._rows, self._log = q, rows, log + moved.log_unit",
         "self._columns, self._rows, self._log = q, rows, log",
         "graded:to_all_digits or zeros"),

@@ -4,7 +4,7 @@ It serves the laws that the matrix-free engine can't, and stands as its oracle. 
 vectors: row r of a matrix is drawn from the stream of its group of rows, whenever it is needed.
 """
 from cython.parallel cimport prange, threadid
-from libc.math cimport sqrt
+from libc.math cimport frexp, ldexp, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -130,12 +130,15 @@ cdef double rescue(const Plan* plan, int64_t units, const double* z, double log_
 cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h, double* z,
                    double* log_a, int64_t* died, double[:, :, :] rows, Work* work, Frame room,
                    int threads) noexcept nogil:
-    """One layer of one trial. h holds activations of mean square 1 and receives the next ones."""
+    """One layer of one trial. h holds activations and receives the next ones.
+
+    In units of a power of two, which rounds nothing: sums of signs that are 0 stay 0.
+    """
     cdef int64_t trial = plan.first_trial + row
     cdef int64_t units = plan.widths[layer + 1], fan_in = plan.widths[layer], i
-    cdef int status
+    cdef int status, exponent
     cdef int64_t padded = padded_to(units, lanes.VP_GROUP_SINGLE)
-    cdef double log_weights = log_a[0] + plan.log_gain[layer], mean = 0.0, root
+    cdef double log_weights = log_a[0] + plan.log_gain[layer], mean = 0.0, square, unit
     cdef double log_k = lanes.vp_log_add(log_weights, plan.log_bias[layer])
     cdef lanes.vp_regime regime
     cdef Totals totals
@@ -147,11 +150,12 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
     regime = lanes.vp_choose_regime(&plan.act, log_k)
     if regime.status != lanes.VP_OK:
         return regime.status
+    lanes.vp_own_dots(h, 0, 1, 1, <int> padded_to(fan_in, lanes.VP_GROUP_SINGLE), &square)
     multiply(plan, layer, trial, h, z, work, room, threads)
     if plan.stop:
         return lanes.VP_CALLBACK
     mix_in_biases(plan, layer, trial,
-                  lanes.vp_exp(0.5 * (log_weights - log_k)) / sqrt(<double> fan_in),
+                  lanes.vp_exp(0.5 * (log_weights - log_k)) / sqrt(square) if square > 0.0 else 0.0,
                   lanes.vp_exp(0.5 * (plan.log_bias[layer] - log_k)), work, z)
     if activate(plan, &regime, units, z, work, h, &totals):
         return lanes.VP_CALLBACK
@@ -163,10 +167,12 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
         if plan.stop:
             return lanes.VP_CALLBACK
     elif totals.hh > 0.0:
-        root = sqrt(totals.hh / <double> units)
-        mean = totals.h / <double> units / root
+        square = sqrt(totals.hh / <double> units)
+        mean = totals.h / <double> units / square
+        frexp(square, &exponent)
+        unit = ldexp(1.0, -exponent)
         for i in range(units):
-            h[i] = h[i] / root
+            h[i] = h[i] * unit
     for i in range(units, padded):
         h[i] = 0.0
     return write_row(plan, rows, row, layer, &totals, log_k, log_a[0], mean, died)
@@ -190,7 +196,7 @@ def forward(PlanHolder holder, double[:, :, :] rows, int64_t[::1] died, double[:
             int[::1] status, int64_t[::1] stopped_at, double[:, ::1] h, double[:, :, ::1] kept):
     """Layers first_layer + 1 .. last_layer, as in the matrix-free engine.
 
-    ``h`` (trials, padded width) carries each trial's activations, of mean square 1 and padded
+    ``h`` (trials, padded width) carries each trial's activations, of a size near 1 and padded
     with zeros to a multiple of 32, from one call to the next. ``kept`` (trials, layers, padded
     width) receives every z / sqrt(K) for the way back; it has no layers where there is none.
     """
