@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -20,7 +20,9 @@ class Pause:
             raise CancelledError
 
 
-def each_trial(work: Callable[[int, Pause], None], trials: int, threads: int) -> Iterator[int]:
+def each_trial(
+    work: Callable[[int, Pause], None], trials: int, threads: int
+) -> Generator[int, None, None]:
     """Do trials 0, 1, ...; yields after each how many are done.
 
     Parameters
