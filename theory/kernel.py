@@ -19,6 +19,7 @@ from .angle import checked_covariance, tilt_of_covariance
 from .closed_pair import Angle, closed_pair
 from .lattice import analytic, lattice_mean
 from .maps import gradient_map, mean_map, variance_map
+from .mehler import HermiteSeries
 from .pairquad import Index, Pairs, integrate
 from .quadrature import expectation
 
@@ -224,7 +225,9 @@ class Kernel:
                 value = (forms.slope if derivative else forms.kernel)(a, b, Angle(tilt))
             if np.isfinite(value).all() and not bounded:
                 return value, math.nan
-        norms = [np.sqrt(np.asarray(square(each))) for each in (a, b)]  # or says what is too large
+        alike = a is b or np.array_equal(a, b)
+        left = np.sqrt(np.asarray(square(a)))  # or says what is too large
+        norms = left, left if alike else np.sqrt(np.asarray(square(b)))
         whole = norms[0] * norms[1]
         if forms is not None:
             return value, 32 * _EPS * whole
@@ -238,22 +241,24 @@ def _product(
     f: Callable[[Array], Array],
     variances: tuple[Array, Array],
     tilt: Array,
-    norms: list[Array],
+    norms: tuple[Array, Array],
 ) -> tuple[Array, Array]:
-    """E f(u) f(v) / (|f|_a |f|_b) by quadrature, and a bound on its error."""
+    """E f(u) f(v) / (|f|_a |f|_b) by a series or quadrature, and a bound on its error."""
     su, sv = (np.sqrt(each) for each in variances)
-    norms = [np.where(norm > 0, norm, 1.0) for norm in norms]
+    norms = np.where(norms[0] > 0, norms[0], 1.0), np.where(norms[1] > 0, norms[1], 1.0)
+    value, bound = _series(act, f is not act)(*variances, -np.tanh(tilt / 2), norms)
+    if np.isfinite(bound).all():
+        return value, bound
     over = [1 / norm for norm in norms]
     reach = max(reach_of(f, scale, norm) for scale, norm in zip((su, sv), norms, strict=True))
     length, alike = length_of(act), bool((su == sv).all())
-    value, bound = np.full(tilt.shape, np.nan), np.full(tilt.shape, _LATTICE)
+    rest = np.isinf(bound)
     if alike and analytic(act):
-        for i, (scale, at, part) in enumerate(
-            zip(su.tolist(), tilt.tolist(), over[0].tolist(), strict=True)
-        ):
-            scaled = partial(_of_both, f, part)
-            value[i] = lattice_mean(scaled, scale, at, length, reach, 1.0) or np.nan
-    rest = np.isnan(value)
+        for i in np.flatnonzero(rest).tolist():
+            scaled = partial(_of_both, f, float(over[0][i]))
+            found = lattice_mean(scaled, float(su[i]), float(tilt[i]), length, reach, 1.0)
+            if found:
+                value[i], bound[i], rest[i] = found, _LATTICE, False
     if not rest.any():
         return value, bound
     over = [each[rest] for each in over]
@@ -266,6 +271,16 @@ def _product(
     pairs = Pairs(su, sv, su - sv, tilt, act.kinks, length, reach, symmetric=alike)
     value[rest], bound[rest] = integrate(integrand, pairs)
     return value, bound
+
+
+@lru_cache(maxsize=256)
+def _series(act: Activation, derivative: bool) -> HermiteSeries:
+    f = act.derivative if derivative else act
+
+    def reach(scale: float, norm: float) -> float:
+        return reach_of(f, np.array([scale]), np.array([norm]))
+
+    return HermiteSeries(f, length_of(act), reach)
 
 
 def _of_both(f: Callable[[Array], Array], over: float, u: Array, v: Array) -> Array:

@@ -8,6 +8,12 @@ def _in(name: str, old: str, new: str, tests: str) -> Mutant:
 
 
 MUTANTS = [
+    _in("mehler", "(z * now - np.sqrt(n) * before)", "(z * now - np.sqrt(n + 1) * before)",
+        "mehler:quadrature"),
+    _in("mehler", "return _Row(terms, left if right else math.inf)", "return _Row(terms, left)",
+        "mehler:corners"),
+    _in("mehler", "bound = size**_TERMS * np.minimum(left, 1.0)",
+        "bound = 0 * size**_TERMS * np.minimum(left, 1.0)", "mehler:near_parallel"),
     _in("recursion", "log_sum(branch + log_sum(bias, weight + a), skip + z)",
         "log_sum(branch + (weight + a), skip + z)", "predict:biases"),
     _in("recursion", "a = q.log_at(0.0 if stack.place == \"pre\" else z) - stack.log_keep",
