@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 _TERMS = 320
 _PLACE, _SHARE = np.polynomial.legendre.leggauss(16)
-_WIDEST, _FINEST = 0.5, 1 / 32  # panels, in standard deviations: halved as the scale asks for
+_WIDEST, _FINEST = 0.5, 1 / 16  # panels, in standard deviations: halved as the scale asks for
 _MARGIN = 4.5  # what the coefficients see beyond the reach of f^2
 _AGREE = 2e-13  # between the panels' E f^2 and the one given, relatively
 _GOOD = 1e-12  # a sum is given out where what it leaves away is less, relative to |f|_a |f|_b
@@ -39,7 +39,7 @@ class _Nodes(NamedTuple):
     hermite: Array
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=6)  # up to 18 MB each, and three times that where phi grows fast
 def _nodes(width: float, reach: float) -> _Nodes:
     panels = int(np.ceil(reach / width))
     starts = width * np.arange(-panels, panels)
@@ -129,7 +129,7 @@ class HermiteSeries:
     def _row(self, variance: float, norm: float) -> _Row:
         """One by one: the last bits of a product of matrices depend on how many there are."""
         scale = math.sqrt(variance)
-        width = min(max(self._length / scale / 2, _FINEST), _WIDEST)  # in reach of no near pole
+        width = min(max(self._length / scale, _FINEST), _WIDEST)  # in reach of no near pole
         nodes = _nodes(2.0 ** math.floor(math.log2(width)), self._reach(scale, norm) + _MARGIN)
         with np.errstate(over="ignore", invalid="ignore"):
             f = self._f(scale * nodes.z) / norm
