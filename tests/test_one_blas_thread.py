@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from varprop import spectrum
+from varprop import singular, spectrum
 from varprop.one_blas_thread import one_blas_thread
 from varprop.simulate import prepare
 from varprop.singular import measure
 from varprop.sources import DenseSource
 from varprop.statistic import FloatArray
+from varprop.trial_threads import each_trial
 
 
 def blas_threads() -> set[int]:
@@ -42,6 +43,20 @@ def test_bits_do_not_depend_on_threads_that_share_the_networks() -> None:
     assert shared == spectrum(trials=3, threads=1, **parts)
     alone = [spectrum(trials=1, first_trial=i, threads=1, **parts).log for i in range(3)]
     np.testing.assert_array_equal(shared.log, np.concatenate(alone))
+
+
+def test_as_many_threads_as_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def noted(work: Any, trials: int, threads: int) -> Any:
+        asked.append(threads)
+        return each_trial(work, trials, threads)
+
+    monkeypatch.setattr(singular, "each_trial", noted)
+    for free in (12e6, 8e6):  # a network of this width takes 5.3 MB
+        monkeypatch.setattr(singular, "available_memory", lambda free=free: int(free))
+        spectrum(depth=2, width=256, act="tanh", trials=2, threads=2)
+    assert asked == [2, 1]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

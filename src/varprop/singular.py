@@ -20,7 +20,7 @@ from .network import Network
 from .one_blas_thread import one_blas_thread
 from .propagation import input_label
 from .reference import Source, forward
-from .resources import require_memory, within_fork
+from .resources import available_memory, require_memory, within_fork
 from .scaled import Scaled
 from .simulate import prepare
 from .sources import DenseSource
@@ -64,8 +64,8 @@ def spectrum(
     first_trial : int, default 0
         Number of the first network.
     threads : int, optional
-        As in `simulate`: each takes networks of its own, at widths of 256 to 1000. Narrower ones
-        take one thread, and wider ones those of BLAS.
+        As in `simulate`, and as many as there is memory for: each takes networks of its own, at
+        widths of 256 to 1000. Narrower ones take one thread, and wider ones those of BLAS.
     progress : callable, optional
         Called with the fraction done.
 
@@ -165,14 +165,17 @@ def measure(
     network, sizes = run.network, run.network.widths
     most = min(sizes[0], max(sizes[layer] for layer in depths))
     widest = max(sizes)
-    threads = 1
-    if _SHORT <= widest <= _SMALL:
-        threads = min(within_fork(run.threads), run.trials)
+    results, each = 8 * run.trials * len(depths) * most, 8 * (10 * widest**2 + 8 * sum(sizes))
     require_memory(
-        8 * (run.trials * len(depths) * most + threads * (10 * widest**2 + 8 * sum(sizes))),
+        results + each,
         f"{run.trials} Jacobians of up to {widest} by {sizes[0]}",
         "use fewer trials at a time (first_trial= and + put the parts together), or less width",
     )
+    threads = 1
+    if _SHORT <= widest <= _SMALL:
+        threads = min(within_fork(run.threads), run.trials)
+    if threads > 1 and (free := available_memory()) is not None:
+        threads = max(1, min(threads, (free - results) // each))
     found = np.full((run.trials, len(depths), most), np.nan)
 
     def fill(row: int, pause: Pause) -> None:
