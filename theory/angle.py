@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 _SPLIT = 2.0**27 + 1
 _SLACK = 4 * float(np.finfo(float).eps)
 _LN2 = math.log(2.0)
+_LARGEST = float(np.finfo(float).max)
+_SMALLEST = 1e-290  # a product of standard deviations below it may have lost digits
+_STEEP = 0.9  # |c| beyond which 1 - |k| / sqrt(a b) loses digits
 
 
 def tilt_of_gap(log_gap: ArrayLike) -> Array:
@@ -71,15 +74,20 @@ def checked_covariance(a: ArrayLike, b: ArrayLike, k: ArrayLike) -> tuple[Array,
     >>> checked_covariance([1.0, 4.0], 1.0, 0.5)[2].tolist()
     [0.5, 0.5]
     """
-    given = (np.asarray(each, dtype=float) for each in (a, b, k))
-    u, v, w = (np.array(each) for each in np.broadcast_arrays(*given))
+    given = tuple(np.asarray(each, dtype=float) for each in (a, b, k))
+    if not given[0].shape == given[1].shape == given[2].shape:
+        given = np.broadcast_arrays(*given)
+    u, v, w = (np.array(each) for each in given)
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(u) * np.sqrt(v)
+    if ((np.abs(w) <= most) & (most <= _LARGEST)).all():  # nan never is
+        return u, v, w
     for name, each in (("a", u), ("b", v)):
         wrong = ~(np.isfinite(each) & (each >= 0))
         if wrong.any():
             raise ValueError(f"variance {name} must be finite and >= 0, got {each[wrong][0]}")
     if not np.isfinite(w).all():
         raise ValueError(f"covariance k must be finite, got {w[~np.isfinite(w)][0]}")
-    most = np.sqrt(u) * np.sqrt(v)
     wrong = np.abs(w) > most * (1 + _SLACK) + 5e-324
     if wrong.any():
         at = int(np.argmax(wrong))
@@ -93,7 +101,7 @@ def checked_covariance(a: ArrayLike, b: ArrayLike, k: ArrayLike) -> tuple[Array,
 def tilt_of_covariance(a: Array, b: Array, k: Array) -> Array:
     """The tilt of a pair of variances a, b > 0 and covariance k, exact to a few ulp.
 
-    a b - k^2 is formed without cancellation, so 1 - c is as good as the numbers given.
+    1 - c is as good as the numbers given.
 
     Examples
     --------
@@ -101,6 +109,18 @@ def tilt_of_covariance(a: Array, b: Array, k: Array) -> Array:
     >>> float(tilt_of_covariance(*np.array([4.0, 1.0, 0.0])).round(12))
     0.0
     """
+    length = np.sqrt(a) * np.sqrt(b)
+    cosine = k / length
+    steep = (np.abs(cosine) > _STEEP) | (length < _SMALLEST)
+    if not steep.any():
+        return np.asarray(-2 * np.arctanh(cosine) + 0.0)
+    tilt = np.asarray(-2 * np.arctanh(np.where(steep, 0.0, cosine)))
+    tilt[steep] = _steep_tilt(a[steep], b[steep], k[steep])
+    return tilt
+
+
+def _steep_tilt(a: Array, b: Array, k: Array) -> Array:
+    """With a b - k^2 formed without cancellation."""
     half_a, half_b = (np.frexp(each)[1] // 2 for each in (a, b))
     a, b = np.ldexp(a, -2 * half_a), np.ldexp(b, -2 * half_b)  # powers of 2: nothing is rounded
     k = np.ldexp(k, -half_a - half_b)

@@ -188,8 +188,10 @@ class Kernel:
         if derivative:
             self._check_derivative()
         u, v, w = checked_covariance(a, b, k)
-        value, bound = np.empty(u.shape), np.empty(u.shape)
         both = (u > 0) & (v > 0)
+        if u.ndim == 1 and u.size and both.all():
+            return self._inside(u, v, w, derivative, bounded)
+        value, bound = np.empty(u.shape), np.empty(u.shape)
         if both.any():
             found = self._inside(u[both], v[both], w[both], derivative, bounded)
             value[both], bound[both] = found
