@@ -59,9 +59,22 @@ def test_near_parallel_it_is_given_where_the_coefficients_fall_fast() -> None:
     assert np.isfinite(bound).tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize("name", ["hardtanh", "hardsigmoid", "x if abs(x) < 0.3 else 0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hardtanh",
+        "hardsigmoid",
+        "x if abs(x) < 0.3 else 0",
+        "sign(x-0.3)",
+        "abs(x-0.3)",
+        "abs(tanh(x)-0.3)",
+        "x if x>0.3 else -x",
+        "abs(sin(x))",
+        "sqrt(abs(x))",
+    ],
+)
 def test_corners_within_a_panel_are_found_out(name: str) -> None:
-    """E f^2 on the panels is then not the one that is known."""
+    """Coefficients change with the panels, even where f^2 is smooth."""
     k = np.array([0.5, 2.0])
     norms = norms_of(name, False, k)
     _, bound = series_of(name)(k, k, np.full(2, 0.5), (norms, norms))

@@ -92,8 +92,21 @@ def test_blas_has_its_threads_again() -> None:
         with pytest.raises(ZeroDivisionError):
             fails()
         assert blas_threads() == {2}
-        with one_blas_thread():
-            with one_blas_thread():
-                pass
-            assert blas_threads() == {1}  # another caller is still inside
-        assert blas_threads() == {2}
+
+
+def test_bits_are_those_of_the_main_thread_in_any_other() -> None:
+    """Which thread measures first must not decide for the later ones."""
+    found = [small_spectrum(2)]
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as executor:
+            found += executor.map(small_spectrum, (2,))
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
+def test_a_spectrum_within_a_spectrum() -> None:
+    inner = []
+    spectrum(
+        depth=2, width=8, trials=2, act="tanh", progress=lambda _: inner.append(small_spectrum(1))
+    )
+    assert len(inner) == 2

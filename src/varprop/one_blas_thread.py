@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import RLock
 from typing import Any
 
+_alone = RLock()  # a progress callback may measure another spectrum
 _SET = "KMP_DUPLICATE_LIB_OK"  # by threadpoolctl as it is imported; nobody has asked for it
 
 
@@ -27,33 +28,10 @@ def _libraries() -> Any:
     return ThreadpoolController()
 
 
-class _Inside:
-    """How many callers are inside; the first takes the threads, the last gives them back."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()  # a new one in a child whose parent held it while it forked
-        self._count = 0
-        self._limit: Any = None
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._count == 0:
-                self._limit = _libraries().limit(limits=1, user_api="blas")
-            self._count += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._count -= 1
-            if self._count == 0:
-                self._limit.restore_original_limits()
-
-
-_inside = _Inside()
-
-
 def _renew() -> None:
-    global _inside
-    _inside = _Inside()
+    """A child whose parent held the lock while it forked would wait for ever."""
+    global _alone
+    _alone = RLock()
 
 
 os.register_at_fork(after_in_child=_renew)
@@ -61,13 +39,9 @@ os.register_at_fork(after_in_child=_renew)
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """One thread inside, and as many as before once the last caller has left.
+    """One thread inside, as many as before afterwards; one caller at a time.
 
-    The number is the process's: it holds for whoever calls BLAS meanwhile.
+    The number is the process's: who left first would give the others their threads back.
     """
-    inside = _inside
-    inside.enter()
-    try:
+    with _alone, _libraries().limit(limits=1, user_api="blas"):
         yield
-    finally:
-        inside.leave()
