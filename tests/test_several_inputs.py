@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from several import FULL, NET, X, run
 
-from varprop import Propagation, Residual
+from varprop import Propagation, Residual, simulate
 from varprop.pairs import pair, second
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -263,3 +263,34 @@ def test_histograms_count_every_unit() -> None:
     deep = run(depth=700, width=3, act="linear", sigma_w=0.01, trials=2, histogram=8)
     assert deep.histogram is not None
     assert (deep.histogram.preactivation.exponents[-1]) < -4000
+
+
+# ---- what jumps
+
+
+@pytest.mark.parametrize("act", ["sign", "heaviside"])
+@pytest.mark.parametrize("engine", ["auto", "dense"])
+@pytest.mark.parametrize("power", [-1000, 1000])
+def test_steps_do_not_know_the_scale_of_near_inputs(act: str, engine: str, power: int) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal(64) + np.array([[0.0], [0.05]]) * rng.standard_normal(64)
+    options: dict[str, Any] = {"depth": 3, "width": 64, "act": act, "engine": engine,
+                               "backward": False, "trials": 20, "seed": 1}  # fmt: skip
+    near = simulate(**options, x=x).rows
+    far = simulate(**options, x=x * 2.0**power).rows
+    # scales are powers of 2; their logarithms, up to 693, are rounded to 1e-13
+    np.testing.assert_allclose(far.log_gap, near.log_gap, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(far.log_kernel_gap, near.log_kernel_gap, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("engine", ["auto", "dense", "reference"])
+def test_signs_coincide_or_differ_in_a_whole_unit(engine: str) -> None:
+    x = np.array([[1.0, 2.0, 3.0, 4.0], [4.0, -3.0, 2.0, 1.0]])
+    p = simulate(depth=6, width=4, act="sign", scheme="he", x=x, trials=100, engine=engine,
+                 seed=1, backward=False)  # fmt: skip
+    gaps = p.rows.log_kernel_gap[:, 1:]
+    same = np.isneginf(gaps)
+    assert same.any()
+    whole = 2 * np.exp(gaps[~same])  # 1 - c is a multiple of 1/2
+    assert np.abs(whole - whole.round()).max() < 1e-13
+    assert whole.min() > 0.5

@@ -227,28 +227,27 @@ class Kernel:
                 value = (forms.slope if derivative else forms.kernel)(a, b, Angle(tilt))
             if np.isfinite(value).all() and not bounded:
                 return value, math.nan
-        alike = a is b or np.array_equal(a, b)
         left = np.sqrt(np.asarray(square(a)))  # or says what is too large
-        norms = left, left if alike else np.sqrt(np.asarray(square(b)))
+        norms = left, left if np.array_equal(a, b) else np.sqrt(np.asarray(square(b)))
         whole = norms[0] * norms[1]
         if forms is not None:
             return value, 32 * _EPS * whole
-        f = self.act.derivative if derivative else self.act
-        value, bound = _product(self.act, f, (a, b), tilt, norms)
+        value, bound = _product(self.act, derivative, (a, b), tilt, norms)
         return value * whole, bound * whole
 
 
 def _product(
     act: Activation,
-    f: Callable[[Array], Array],
+    derivative: bool,
     variances: tuple[Array, Array],
     tilt: Array,
     norms: tuple[Array, Array],
 ) -> tuple[Array, Array]:
     """E f(u) f(v) / (|f|_a |f|_b) by a series or quadrature, and a bound on its error."""
+    f = act.derivative if derivative else act
     su, sv = (np.sqrt(each) for each in variances)
     norms = np.where(norms[0] > 0, norms[0], 1.0), np.where(norms[1] > 0, norms[1], 1.0)
-    value, bound = _series(act, f is not act)(*variances, -np.tanh(tilt / 2), norms)
+    value, bound = _series(act, derivative)(*variances, Angle(tilt).cos, norms)
     if np.isfinite(bound).all():
         return value, bound
     over = [1 / norm for norm in norms]

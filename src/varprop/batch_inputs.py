@@ -14,9 +14,6 @@ from .scaled import shifted
 from .statistic import FloatArray
 
 _NEAR = 6.9  # logarithm of the ratio of lengths up to which an input is a difference to another
-# Relative difference up to which it is one where the activation jumps. Such a network tears near
-# inputs apart anyway, and a difference does not know of sums of signs that are exactly 0.
-_NEAR_A_JUMP = 0.1
 
 
 def columns_of(
@@ -28,19 +25,18 @@ def columns_of(
     unless dropout, with a mask for each, tears them apart anyway.
     """
     size = run.network.widths[0]
-    nearest = _NEAR_A_JUMP if any(act.jumps for act in run.network.distinct_acts) else math.inf
     if run.log_gap is not None:
         first, difference = pair(run.log_gap, size)
         values = np.array([first, difference])
         scales = np.array([0.0, run.log_gap / 2])
         order, parent = np.arange(2), np.array([-1, 0])
-        if run.network.keep < 1.0 or run.log_gap > 2 * math.log(nearest):
+        if run.network.keep < 1.0:
             values[1], scales[1] = first + math.exp(run.log_gap / 2) * difference, 0.0
             parent[1] = -1
     else:
         values = np.ones((1, size)) if run.x is None else run.x
         scales = np.zeros(len(values))
-        order, parent = _tree(values, nearest) if run.network.keep == 1.0 else _forest(len(values))
+        order, parent = _tree(values) if run.network.keep == 1.0 else _forest(len(values))
         values = values[order].copy()
         for column in range(len(values) - 1, 0, -1):
             if parent[column] >= 0:
@@ -55,11 +51,8 @@ def _forest(inputs: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     return np.arange(inputs), np.full(inputs, -1)
 
 
-def _tree(x: FloatArray, nearest: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Order, parents before children, and each one's parent (in that order), or -1.
-
-    A child is at most so far from its parent, in units of the parent's length.
-    """
+def _tree(x: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Order, parents before children, and each one's parent (in that order), or -1."""
     count = len(x)
     order, parent = _forest(count)
     logs = np.array([float(kernels.log_mean_square(one)) if one.any() else -np.inf for one in x])
@@ -79,8 +72,6 @@ def _tree(x: FloatArray, nearest: float) -> tuple[npt.NDArray[np.intp], npt.NDAr
         parent[step] = -1 if source[chosen] < 0 else place[source[chosen]]
         distance = ((scaled - scaled[chosen]) ** 2).sum(axis=1)
         closer = left & near[chosen] & (distance < best)
-        if nearest < math.inf:
-            closer &= distance <= nearest**2 * (scaled[chosen] ** 2).sum()
         best[closer], source[closer] = distance[closer], chosen
     return order, parent
 

@@ -54,9 +54,11 @@ MUTANTS = [
     # drawn weights
     _in("dense.pyx", "layer + 1, lanes.VP_WEIGHTS, group)", "layer + 1, lanes.VP_WEIGHTS, 0)",
         "engine_edges"),
+    _in("layer.pxd", "plan.act.degree >= 0 and plan.act.degree != 1 and", "plan.act.degree > 1 and",
+        "several_inputs:near_inputs"),
     _in("dense.pyx", "/ sqrt(square) if", "/ sqrt(<double> fan_in) if",
         "weight_laws:drawn_in_tiles"),
-    _in("dense.pyx", "unit = ldexp(1.0, -exponent)", "unit = 1.0 / square",
+    _in("dense.pyx", "unit = ldexp(1.0, -exponent)", "unit = 1.0 / root",
         "weight_laws:signs_that_are_exactly_0"),
     _in("dense.pyx", "z[unit + i] = weights * z[unit + i] + bias * work.h[i]",
         "z[unit + i] = weights * z[unit + i] + 0.98 * bias * work.h[i]",

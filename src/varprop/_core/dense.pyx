@@ -138,7 +138,7 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
     cdef int64_t units = plan.widths[layer + 1], fan_in = plan.widths[layer], i
     cdef int status, exponent
     cdef int64_t padded = padded_to(units, lanes.VP_GROUP_SINGLE)
-    cdef double log_weights = log_a[0] + plan.log_gain[layer], mean = 0.0, square, unit
+    cdef double log_weights = log_a[0] + plan.log_gain[layer], mean = 0.0, square, root, unit
     cdef double log_k = lanes.vp_log_add(log_weights, plan.log_bias[layer])
     cdef lanes.vp_regime regime
     cdef Totals totals
@@ -167,9 +167,9 @@ cdef int run_layer(const Plan* plan, Py_ssize_t layer, Py_ssize_t row, double* h
         if plan.stop:
             return lanes.VP_CALLBACK
     elif totals.hh > 0.0:
-        square = sqrt(totals.hh / <double> units)
-        mean = totals.h / <double> units / square
-        frexp(square, &exponent)
+        root = sqrt(totals.hh / <double> units)
+        mean = totals.h / <double> units / root
+        frexp(root, &exponent)
         unit = ldexp(1.0, -exponent)
         for i in range(units):
             h[i] = h[i] * unit

@@ -173,8 +173,8 @@ cdef inline lanes.vp_regime regime_of(const Plan* plan, double log_k) noexcept n
 
 
 cdef inline double log_slope_unit(const Plan* plan, double log_k) noexcept nogil:
-    """phi'^2 comes in units of its exp."""
-    if plan.act.degree > 1 and log_k != lanes.VP_NEVER:
+    """phi'^2 comes in units of its exp. Differences of phi do too: those of degree 0 know no K."""
+    if plan.act.degree >= 0 and plan.act.degree != 1 and log_k != lanes.VP_NEVER:
         return (plan.act.degree - 1) * log_k
     return 0.0
 
