@@ -90,25 +90,22 @@ def moment(law: str, shape: float, order: int) -> float:
 # Against the words that they are made of
 
 
-def halves(n: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    words = module("kernels", HERE[-1]).words(*ADDRESS, n)
-    return words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)
+def halves(n: int, columns: int) -> npt.NDArray[np.uint64]:
+    return normal_twin.halves(module("kernels", HERE[-1]).words(*ADDRESS, n), columns)
 
 
 def test_truncated_normals_are_quantiles_of_the_halves_of_the_words():
-    numbers = draw("truncated_normal", 0.0, 2**17).reshape(-1, 2, 16)
-    for half, part in zip(halves(2**16), (0, 1), strict=True):
-        v = half.astype(np.uint32).astype(np.int32).astype(float) / 2**31
-        exact = math.sqrt(2) * special.erfinv(CUT * v) / CUT_STD
-        gap = np.abs(numbers[:, part].ravel() / exact - 1)
-        assert gap.max() < 6e-7
-        assert np.abs(v).max() > 0.9999  # the ends are among them
-        assert np.abs(v).min() < 1e-4
+    numbers = draw("truncated_normal", 0.0, 2**17)
+    v = halves(2**16, 1).ravel().astype(np.uint32).astype(np.int32).astype(float) / 2**31
+    exact = math.sqrt(2) * special.erfinv(CUT * v) / CUT_STD
+    assert np.abs(numbers / exact - 1).max() < 6e-7
+    assert np.abs(v).max() > 0.9999  # the ends are among them
+    assert np.abs(v).min() < 1e-4
 
 
 def test_signs_are_the_bits_of_the_words():
-    low, high = halves(64)
-    bits = np.concatenate([low.reshape(-1, 8), high.reshape(-1, 8)], axis=1)
+    pairs = halves(64, 16).reshape(-1, 8, 2)
+    bits = np.concatenate([pairs[..., 0], pairs[..., 1]], axis=1)
     places = np.arange(31, -1, -1, dtype=np.uint64)
     signs = np.where(bits[:, None, :] >> places[None, :, None] & np.uint64(1), -1.0, 1.0)
     assert np.array_equal(draw("rademacher", 0.0, 4096), signs.ravel())

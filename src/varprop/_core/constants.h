@@ -66,21 +66,20 @@ static const double VP_QCOS[7] = {
     4.655274077362189e-07
 };
 
-/* sin(pi x/2)/x in x^2, single */
-static const float VP_QSINF[4] = {
-    1.5707963219455072f,
-    -0.6459634769234457f,
-    0.07968020776901875f,
-    -0.0046021176160619f
+/* 2 sin(pi x/2)/x in x^2, single */
+static const float VP_TWICE_QSINF[4] = {
+    3.1415926438910144f,
+    -1.2919269538468914f,
+    0.1593604155380375f,
+    -0.0092042352321238f
 };
 
-/* cos(pi x/2) in x^2, single */
-static const float VP_QCOSF[5] = {
-    0.9999999999523945f,
-    -1.2337005406179924f,
-    0.2536692032912251f,
-    -0.02086006678438046f,
-    0.0009036218609260198f
+/* 2 cos(pi x/2) in x^2, single */
+static const float VP_TWICE_QCOSF[4] = {
+    1.999999944568691f,
+    -2.467394006375383f,
+    0.5071970297845788f,
+    -0.04081595595668074f
 };
 
 /* (atanh(s)/s - 1)/s^2 in s^2, single */

@@ -43,14 +43,10 @@ static inline float vp_cut_normal(uint32_t bits)
 static inline void vp_fill_truncated_normal(vp_stream *stream, uint64_t *restrict words,
                                             float *restrict out, int n)
 {
+    const vp_half *halves = (const vp_half *)words;
     vp_stream_words(stream, words, n / 2);
-    for (int i = 0; i < n; i += VP_GROUP_SINGLE) {
-        for (int j = 0; j < VP_GROUP_SINGLE / 2; j++) {
-            const uint64_t word = words[i / 2 + j];
-            out[i + j] = vp_cut_normal((uint32_t)word);
-            out[i + VP_GROUP_SINGLE / 2 + j] = vp_cut_normal((uint32_t)(word >> 32));
-        }
-    }
+    for (int i = 0; i < n; i++)
+        out[i] = vp_cut_normal(halves[i]);
 }
 
 /* Signs: bit b of half word h is number 16 (31 - b) + h of VP_GROUP_SIGNS. */
@@ -91,14 +87,14 @@ static inline float vp_expm1_single(float x)
 static inline void vp_fill_student_t(vp_stream *stream, uint64_t *restrict words,
                                      float *restrict out, int n, double df)
 {
-    const float share = (float)(1.0 / df), height = (float)(df - 2.0);
+    const float share = (float)(4.0 / df), height = (float)(df - 2.0);
     vp_stream_words(stream, words, n);
     for (int i = 0; i < n; i++) {
         const uint32_t high = (uint32_t)(words[i] >> 32), low = (uint32_t)words[i];
         const uint32_t rest = (high & 1u) << 9 | low >> 23;
         /* in two parts: small u keep their digits */
         const float v = (float)(int32_t)(high >> 1) + ((float)(int32_t)rest + 0.5f) * 0x1p-10f;
-        const float square = height * vp_expm1_single(share * vp_squared_radius_single(v, 31));
+        const float square = height * vp_expm1_single(share * vp_half_log_single(v, 31));
         const float x = 2.0f * (vp_as_float((low & 0x007FFFFFu) | 0x3F800000u) - (1.5f - 0x1p-24f));
         const float cosine = x * vp_polynomial_single(VP_HALFSINF, 4, x * x);
         out[i] = __builtin_sqrtf(square) * cosine;

@@ -55,6 +55,16 @@ def quarter_cos(z: mp.mpf) -> mp.mpf:
     return mp.cos(mp.pi / 2 * mp.sqrt(z))
 
 
+def twice_sin(z: mp.mpf) -> mp.mpf:
+    """The same twice, for half of a radius."""
+    return 2 * quarter_sin(z)
+
+
+def twice_cos(z: mp.mpf) -> mp.mpf:
+    """2 cos(pi x/2) with z = x^2."""
+    return 2 * quarter_cos(z)
+
+
 def expm1_tail(r: mp.mpf) -> mp.mpf:
     """(e^r - 1 - r)/r^2."""
     return mp.fsum(r**k / mp.factorial(k + 2) for k in range(40))
@@ -137,8 +147,8 @@ POLYNOMIALS: list[tuple[str, str, Function, mp.mpf, mp.mpf, int]] = [
     ("COS", "(cos(r) - 1 + r^2/2)/r^4 in r^2", cos_tail, mp.mpf(0), QUARTER, 5),
     ("QSIN", "sin(pi x/2)/x in x^2", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 6),
     ("QCOS", "cos(pi x/2) in x^2", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 6),
-    ("QSINF", "sin(pi x/2)/x in x^2, single", quarter_sin, mp.mpf(0), mp.mpf("0.2501"), 3),
-    ("QCOSF", "cos(pi x/2) in x^2, single", quarter_cos, mp.mpf(0), mp.mpf("0.2501"), 4),
+    ("TWICE_QSINF", "2 sin(pi x/2)/x in x^2, single", twice_sin, mp.mpf(0), mp.mpf("0.2501"), 3),
+    ("TWICE_QCOSF", "2 cos(pi x/2) in x^2, single", twice_cos, mp.mpf(0), mp.mpf("0.2501"), 3),
     ("LOGF", "(atanh(s)/s - 1)/s^2 in s^2, single", atanh_tail, mp.mpf(0), LOG_RANGE, 2),
     ("HALFSINF", "sin(pi x/2)/x in x^2, |x| <= 1, single", quarter_sin, mp.mpf(0), mp.mpf(1), 4),
     ("EXPM1F", "(e^r - 1 - r)/r^2 in r, single", expm1_tail, -HALF_LN2, HALF_LN2, 4),

@@ -62,10 +62,9 @@ static inline double vp_squared_radius(double u)
     return exponent * (-2.0 * (VP_LN2_HIGH + VP_LN2_LOW)) + s * (z * p - 4.0);
 }
 
-/* Cosine and sine of a random angle: two bits choose the rotation, 52 the angle in it. */
-static inline void vp_direction(uint64_t word, double *cosine, double *sine)
+/* Radius times cosine and sine of a random angle: two bits choose the rotation, 52 the angle in it. */
+static inline void vp_direction(uint64_t word, double radius, double *first, double *second)
 {
-    const uint64_t sign = word << 1 & 0x8000000000000000u;
     const double x = vp_as_double((word << 2) >> 12 | 0x3FF0000000000000u) - (1.5 - 0x1p-53);
     const double z = x * x;
     double s = VP_QSIN[6], c = VP_QCOS[6];
@@ -73,11 +72,11 @@ static inline void vp_direction(uint64_t word, double *cosine, double *sine)
         s = s * z + VP_QSIN[k];
         c = c * z + VP_QCOS[k];
     }
-    const uint64_t sine_bits = vp_as_bits(s * x) ^ sign;
-    const uint64_t cosine_bits = vp_as_bits(c) ^ sign;
-    const uint64_t swap = (sine_bits ^ cosine_bits) & (0 - (word >> 63));
-    *cosine = vp_as_double(cosine_bits ^ swap);
-    *sine = vp_as_double(sine_bits ^ swap);
+    s *= x;
+    const double side = vp_as_double(vp_as_bits(radius) ^ (word << 1 & 0x8000000000000000u));
+    const uint64_t swap = (vp_as_bits(s) ^ vp_as_bits(c)) & (0 - (word >> 63));
+    *first = side * vp_as_double(vp_as_bits(c) ^ swap);
+    *second = side * vp_as_double(vp_as_bits(s) ^ swap);
 }
 
 /* n standard normals, n a multiple of VP_GROUP; words is room for n words. */
@@ -89,13 +88,10 @@ static inline void vp_fill_normal(vp_stream *stream, uint64_t *restrict words, d
         for (int j = 0; j < VP_GROUP / 2; j++)
             out[i + j] = vp_squared_radius(vp_uniform(words[i + j]));
     for (int i = 0; i < n; i += VP_GROUP) {
-        for (int j = 0; j < VP_GROUP / 2; j++) {
-            double cosine, sine;
-            const double radius = __builtin_sqrt(out[i + j]);
-            vp_direction(words[i + VP_GROUP / 2 + j], &cosine, &sine);
-            out[i + j] = radius * cosine;
-            out[i + VP_GROUP / 2 + j] = radius * sine;
-        }
+        double *pair = out + i;
+        for (int j = 0; j < VP_GROUP / 2; j++)
+            vp_direction(words[i + VP_GROUP / 2 + j], __builtin_sqrt(pair[j]), pair + j,
+                         pair + VP_GROUP / 2 + j);
     }
 }
 
