@@ -32,9 +32,22 @@ static inline vp_doubles vp_load(const double *p)
     return v;
 }
 
+/* a where it is positive, else +0 */
+static inline vp_doubles vp_positive(vp_doubles a)
+{
+#if defined(__AVX512F__)
+    return _mm512_max_pd(a, (vp_doubles){0});
+#elif defined(__AVX2__)
+    return _mm256_max_pd(a, (vp_doubles){0});
+#elif defined(__SSE2__)
+    return _mm_max_pd(a, (vp_doubles){0});
+#else
+    return (vp_doubles)((vp_words)a & (vp_words)(a > 0.0));
+#endif
+}
+
 /* How many of a register's numbers satisfy a <= b, or a == 0, added to the counter */
 #if defined(__AVX512F__)
-#include <immintrin.h>
 typedef int64_t vp_counter;
 #define VP_COUNT_LE(counter, a, b) counter += __builtin_popcount(_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ))
 #define VP_COUNT_EQ(counter, a, b) counter += __builtin_popcount(_mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ))
@@ -102,17 +115,17 @@ vp_relu_groups(vp_sums *sums, const double *restrict z, double *restrict h, doub
         for (int part = 0; part < VP_PARTS; part++) {
             const int at = i + part * VP_PER_REGISTER;
             const vp_doubles a = vp_load(z + at);
-            const vp_words up = (vp_words)(a > none);
-            const vp_doubles b = (vp_doubles)((vp_words)a & up);
-            const vp_doubles c = (vp_doubles)((vp_words)one & up);
+            const vp_doubles b = vp_positive(a);
             sum[VP_SUM_ZZ][part] += a * a;
             sum[VP_SUM_HH][part] += b * b;
             sum[VP_SUM_H][part] += b;
             VP_COUNT_LE(zero, a, none);
             if (h)
                 memcpy(h + at, &b, sizeof b);
-            if (d)
+            if (d) {
+                const vp_doubles c = (vp_doubles)((vp_words)one & (vp_words)(a > none));
                 memcpy(d + at, &c, sizeof c);
+            }
         }
     }
     memcpy(sums->sum, sum, sizeof sum);

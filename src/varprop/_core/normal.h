@@ -65,7 +65,8 @@ static inline double vp_squared_radius(double u)
 /* Radius times cosine and sine of a random angle: two bits choose the rotation, 52 the angle in it. */
 static inline void vp_direction(uint64_t word, double radius, double *first, double *second)
 {
-    const double x = vp_as_double((word << 2) >> 12 | 0x3FF0000000000000u) - (1.5 - 0x1p-53);
+    const uint64_t fraction = word >> 10 & 0x000FFFFFFFFFFFFFu;
+    const double x = vp_as_double(fraction | 0x3FF0000000000000u) - (1.5 - 0x1p-53);
     const double z = x * x;
     double s = VP_QSIN[6], c = VP_QCOS[6];
     for (int k = 5; k >= 0; k--) {
