@@ -7,6 +7,7 @@ UndefinedBehaviorSanitizer the same in every instruction set that this machine h
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -23,7 +24,8 @@ _LEVELS = {
     "v3": (3, ("-march=x86-64-v3",)),
     "v4": (4, ("-march=x86-64-v4", "-mprefer-vector-width=512")),
 }  # fmt: skip
-_COMMON = ("-std=gnu11", "-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+_COMMON = ("-std=gnu11", "-O1", "-g", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
+           "-w")  # fmt: skip
 
 
 def compiled(folder: Path, level: str, flags: tuple[str, ...] = ()) -> Path:
@@ -38,6 +40,7 @@ def compiled(folder: Path, level: str, flags: tuple[str, ...] = ()) -> Path:
 
 def main() -> None:
     """Both, at each level."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     report = Report("memcheck")
     sums = {}
     with tempfile.TemporaryDirectory() as scratch:
