@@ -188,6 +188,11 @@ def test_the_series_alone_at_both_ends(order):
         )
 
 
+def test_the_expansion_at_large_variance_is_silent_where_it_does_not_serve():
+    found = large_variance(Activation.parse("tanh"), QUANTITIES["variance"], np.array([1e-60]))
+    assert np.isinf(found.bound).all()
+
+
 def test_many_slopes_at_once_are_the_single_ones():
     ks = np.geomspace(1e-8, 1e8, 3000)
     for name in ("tanh", "elu", "silu"):
