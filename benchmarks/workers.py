@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,11 @@ def python_of(environment: str | None) -> Path | None:
 
 
 class Worker:
-    """A process that holds contenders; `make` gives a callable that runs one there."""
+    """A process that holds contenders; `make` gives a callable that runs one there.
+
+    Between its turns it is stopped: threads of OpenMP and of a BLAS go on waiting for work, busily,
+    for a tenth of a second, at the cost of whoever is next.
+    """
 
     def __init__(self, python: Path) -> None:
         self._process = subprocess.Popen(
@@ -35,13 +40,16 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True,
         )  # fmt: skip
+        self._process.send_signal(signal.SIGSTOP)
 
     def ask(self, **request: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
+        self._process.send_signal(signal.SIGSTOP)
         if not line:
             raise ContenderFailed(f"the process ended with code {self._process.wait()}")
         reply: dict[str, Any] = json.loads(line)
@@ -69,6 +77,7 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
+        self._process.send_signal(signal.SIGCONT)
         self._process.wait()
         self._process.stdout.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -134,6 +135,25 @@ def test_what_a_contender_prints_is_no_answer(
         with pytest.raises(room["workers"].ContenderFailed, match="ZeroDivisionError"):
             worker.make("noisy", "fails")()
         assert worker.make("noisy", "task", n=8).value() == 8  # a failure ends nothing
+
+
+def test_a_worker_does_nothing_between_its_turns(
+    room: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import itertools, threading, time\n"
+        "def task():\n"
+        "    rounds = itertools.count()\n"
+        "    def on(): \n        for _ in rounds: time.sleep(1e-3)\n"
+        "    threading.Thread(target=on, daemon=True).start()\n"
+        "    return lambda: next(rounds)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with room["workers"].Worker(Path(sys.executable)) as worker:
+        rounds = worker.make("busy", "task")
+        first = rounds.value()
+        time.sleep(1.0)
+        assert rounds.value() - first < 500  # of a thousand, had its thread gone on
 
 
 def test_environments_not_made_are_told(room: dict[str, ModuleType]) -> None:
