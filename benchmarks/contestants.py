@@ -50,7 +50,7 @@ class Contender:
         if self.portion == "sampled":  # compiled for a minute at full depth
             return 10, 2
         if self.portion == "dense":
-            return task.layers, 2
+            return task.layers, 6
         return getattr(task, self.portion)  # type: ignore[no-any-return]
 
 

@@ -44,11 +44,11 @@ MORE = (
     Task("both_ways", "up and back", (20, 1), (200, 10), (200, 300)),
     Task("pair", "two inputs, up", (20, 1), (200, 10), (200, 300)),
     Task("batch", "64 inputs, up", (20, 1), (20, 1), (20, 4)),
-    Task("uniform_weights", "uniform weights, up", (20, 1), None, (40, 2)),
-    Task("orthogonal_weights", "orthogonal weights, up", (1, 1), (200, 20), (200, 300)),
+    Task("uniform_weights", "uniform weights, up", (60, 1), None, (40, 2)),
+    Task("orthogonal_weights", "orthogonal weights, up", (2, 1), (200, 20), (200, 300)),
     Task(
         "spectrum", "all singular values, width 200, depth 20",
-        (20, 2), None, (20, 1), width=200, layers=20,
+        (20, 8), None, (20, 4), width=200, layers=20,
     ),
 )  # fmt: skip
 TASKS = (FORWARD, *MORE)
