@@ -294,3 +294,18 @@ def test_signs_coincide_or_differ_in_a_whole_unit(engine: str) -> None:
     whole = 2 * np.exp(gaps[~same])  # 1 - c is a multiple of 1/2
     assert np.abs(whole - whole.round()).max() < 1e-13
     assert whole.min() > 0.5
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("act", ["heaviside", "sign"])
+def test_inputs_that_steps_have_made_one_stay_one(engine, act):
+    # A dead input of a narrow network comes back as phi(0), a value of its own; when later both
+    # have the same units on, they must be one again, and not two columns that differ by dust.
+    p = simulate(
+        depth=12, width=5, act=act, sigma_w=1.4, correlation=0.5, trials=1000, seed=3,
+        engine=engine, backward=False,
+    )  # fmt: skip
+    gap, activation = p.rows.log_gap, p.rows.log_activation
+    alike = (activation[:, 0, :-1] == activation[:, 1, :-1]) & (gap[:, 1:] < -70.0)
+    assert alike.sum() > 500
+    assert np.isneginf(gap[:, 1:][alike]).all()

@@ -16,7 +16,8 @@ from varprop._core.layer cimport (
 )
 
 cdef enum:
-    PER_INPUT = 5  # sums: z^2, h^2, h, and counts of saturated and zero units
+    # sums: z^2, h^2, h, counts of saturated and zero units, and of blocks unlike the parent's
+    PER_INPUT = 6
 
 cdef enum:  # what is wanted of a layer beside activations and sums
     SLOPES = 1  # phi' of the inputs whose gradients are measured
@@ -151,6 +152,14 @@ cdef inline void add_ratio(const double* parent, double ratio, const double* dif
         out[i] = parent[i] + ratio * difference[i]
 
 
+cdef inline bint are_equal(const double* a, const double* b, int n) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        if a[i] != b[i]:
+            return False
+    return True
+
+
 cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                               double* part) noexcept nogil:
     """phi of every input; differences of activations; tangents times phi'; sums."""
@@ -168,6 +177,8 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
     for j in range(asked.inputs):
         slopes = slopes or (at.differs_h[j] and of.small[j])
     memset(sums, 0, asked.inputs * sizeof(lanes.vp_sums))
+    for j in range(asked.inputs):
+        part[PER_INPUT * j + 5] = 0.0
     while done < units:
         n = min(units - done, cap)
         padded = padded_to_group(n)
@@ -222,6 +233,8 @@ cdef inline int activate_task(void* what, int64_t block, int units, Hand* hand,
                 if at.differs_h[j]:
                     lanes.vp_difference(e, hand.h_of[parent], hand.d_of[parent], one.h, one.d,
                                         of.per_step[j], of.small[j], out, n)
+                elif j > 0 and parent >= 0 and not are_equal(one.h, hand.h_of[parent], n):
+                    part[PER_INPUT * j + 5] = 1.0
                 if hand.tally != NULL and of.wanted & COUNTS:
                     lanes.vp_count(hand.tally, 0, asked.depth, of.layer, hand.raw_of[j],
                                    at.log_z[at.root[j]], n)
@@ -294,6 +307,24 @@ cdef inline bint stand_alone(const Asked* asked, State* at) noexcept nogil:
             at.log_h[j] = 0.5 * at.regime[j].log_unit
             any_does = True
     return any_does
+
+
+cdef inline void join(const Asked* asked, State* at, int64_t units) noexcept nogil:
+    """Make those values whose activations are their parent's a difference of 0 to it.
+
+    So inputs that steps have made one stay one; as columns of their own they would differ by dust.
+    """
+    cdef int j, parent
+    if asked.residual or asked.keep < 1.0:
+        return
+    for j in range(1, asked.inputs):
+        parent = asked.parent[j]
+        if (not at.differs_h[j] and parent >= 0 and at.sums[PER_INPUT * j + 5] == 0.0
+                and at.sums[PER_INPUT * j + 1] > 0.0
+                and at.regime[j].log_unit == at.regime[parent].log_unit):
+            at.differs_h[j] = True
+            at.log_h[j] = lanes.VP_NEVER
+            memset(column(at.h, j), 0, padded_to_group(<int> units) * sizeof(double))
 
 
 cdef inline void detach(const Asked* asked, State* at, int64_t units, Team* team) noexcept nogil:
@@ -370,6 +401,8 @@ cdef inline int activate(const Asked* asked, Py_ssize_t layer, State* at, int wa
         of.wanted = wanted & ~COUNTS
         if each_block(activate_task, &of, units, team, PER_INPUT * asked.inputs):
             return lanes.VP_CALLBACK
+        total(units, team, PER_INPUT * asked.inputs, at.sums)
+    join(asked, at, units)
     for j in range(asked.inputs):
         if not at.sums[PER_INPUT * j + 1] <= 1.7e308:
             return lanes.VP_RANGE
