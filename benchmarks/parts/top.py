@@ -18,6 +18,7 @@ carry over to other machines. `varprop bench` measures the rows that need nothin
 
 Contenders are written as their own users would write them well: compiled or jitted, in single
 precision where that is their habit, all threads, memory used again, warm before the first turn.
+Between its turns a process is stopped, lest its waiting threads slow the next one.
 [The code is below](#the-contenders).
 """
 

@@ -135,13 +135,16 @@ def large_variance(act: Activation, quantity: Quantity, variances: Array) -> Exp
     for j, c in leading:
         term = c * quantity.falling(j / 2) * variances ** (j / 2)
         value, bound = value + term, bound + 8 * _EPS * np.abs(term)
-    found = [m * (-0.5) ** j / math.factorial(j) for j, m in enumerate(moments)]
-    falling = [(-j - 0.5, c / math.sqrt(2 * math.pi)) for j, c in enumerate(found) if c]
-    if falling:
-        if len(falling) < 4:
+    powers = [
+        (-j - 0.5, c)
+        for j, m in enumerate(moments)
+        if (c := m * (-0.5) ** j / math.factorial(j) / math.sqrt(2 * math.pi))
+    ]
+    if powers:
+        if len(powers) < 4:
             return Expectation(value, np.full_like(variances, np.inf))
         with np.errstate(over="ignore", invalid="ignore"):  # far below, where it does not serve
-            terms = [c * quantity.falling(power) * variances**power for power, c in falling]
+            terms = [c * quantity.falling(power) * variances**power for power, c in powers]
             part, error = truncated(np.array(terms))
         value, bound = value + part, np.where(np.isfinite(error), bound + error, np.inf)
     return Expectation(value, bound)

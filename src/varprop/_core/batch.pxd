@@ -16,6 +16,10 @@ cdef enum:
     LOST = 4  # a status: all of a layer underflows, and only the one-input engine follows it
     UNCOUNTED = 5  # a status: values of a size that no histogram's exponent holds
 
+cdef enum:
+    # sums: z^2, h^2, h, counts of saturated and zero units, and of blocks unlike the parent's
+    PER_INPUT = 6
+
 
 # What a run asks for, the same for all trials
 cdef struct Asked:
@@ -105,7 +109,7 @@ cdef struct State:
     double* idle            # the same, of no use
     double* cross           # d x c: A^T d
     double* share           # d x c: of the columns of h in W^T d
-    double* sums            # b x 5
+    double* sums            # b x PER_INPUT
     double* per_step        # b
     int* small              # b
     lanes.vp_regime* regime  # b

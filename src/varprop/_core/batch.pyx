@@ -8,8 +8,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 from varprop._core cimport lanes
-from varprop._core.activate cimport PER_INPUT
-from varprop._core.batch cimport LOST, UNCOUNTED, Asked, Results, State
+from varprop._core.batch cimport LOST, PER_INPUT, UNCOUNTED, Asked, Results, State
 from varprop._core.columns cimport Hand, Team
 from varprop._core.fall cimport fall
 from varprop._core.layer cimport BLOCK, CHUNK, Plan, aligned_alloc

@@ -5,7 +5,7 @@
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from varprop._core cimport lanes
-from varprop._core.activate cimport Pass, log_slope_of, truly_zero
+from varprop._core.activate cimport log_slope_of, truly_zero
 from varprop._core.basis cimport orthogonalise, triangle
 from varprop._core.batch cimport LAYER_NORM, LOST, NO_NORM, Asked, State, power
 from varprop._core.columns cimport (
@@ -17,6 +17,7 @@ from varprop._core.drawn cimport multiply_down
 from varprop._core.draws cimport padded_to_group
 from varprop._core.form cimport draw_back
 from varprop._core.layer cimport BLOCK, Plan, is_haar, is_lost
+from varprop._core.norm cimport Pass
 from varprop._core.trace cimport find_values
 
 

@@ -2,7 +2,6 @@
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from varprop._core cimport lanes
-from varprop._core.activate cimport Pass, find_norms, find_sample, normalise_task
 from varprop._core.basis cimport orthogonalise
 from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport (
@@ -10,6 +9,7 @@ from varprop._core.columns cimport (
 )
 from varprop._core.draws cimport padded_to_group
 from varprop._core.layer cimport BLOCK, Plan, is_haar
+from varprop._core.norm cimport Pass, find_norms, find_sample, normalise_task
 
 
 cdef inline int draw_weights(const Asked* asked, Py_ssize_t layer, State* at, Frame a,

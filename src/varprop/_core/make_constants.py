@@ -56,12 +56,12 @@ def quarter_cos(z: mp.mpf) -> mp.mpf:
 
 
 def twice_sin(z: mp.mpf) -> mp.mpf:
-    """The same twice, for half of a radius."""
+    """2 sin(pi x/2)/x with z = x^2, for half of a radius."""
     return 2 * quarter_sin(z)
 
 
 def twice_cos(z: mp.mpf) -> mp.mpf:
-    """2 cos(pi x/2) with z = x^2."""
+    """2 cos(pi x/2), likewise."""
     return 2 * quarter_cos(z)
 
 

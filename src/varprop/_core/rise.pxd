@@ -3,16 +3,17 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from varprop._core cimport lanes
-from varprop._core.activate cimport (
-    COUNTS, PER_INPUT, SLOPES, VALUES, Pass, activate, find_norms, find_sample, truly_zero,
-)
+from varprop._core.activate cimport COUNTS, SLOPES, VALUES, activate, truly_zero
 from varprop._core.basis cimport reveal
-from varprop._core.batch cimport LOST, NO_NORM, Asked, Results, State, law_size, write_gaps
+from varprop._core.batch cimport (
+    LOST, NO_NORM, PER_INPUT, Asked, Results, State, law_size, write_gaps,
+)
 from varprop._core.columns cimport Frame, Team
 from varprop._core.compose cimport compose
 from varprop._core.drawn cimport multiply_up
 from varprop._core.form cimport climb, draw, form, held, take_held
 from varprop._core.layer cimport LOG_A, LOG_K, LOG_Q, MEAN, SATURATED, ZERO, is_lost
+from varprop._core.norm cimport Pass, find_norms, find_sample
 from varprop._core.trace cimport keep, remember, start, trace_size
 
 

@@ -1,8 +1,7 @@
 # Where the vectors of a trial and the buffers of a thread lie.
 from libc.stdint cimport int64_t, uint64_t
 from varprop._core cimport lanes
-from varprop._core.activate cimport PER_INPUT
-from varprop._core.batch cimport Asked, State
+from varprop._core.batch cimport PER_INPUT, Asked, State
 from varprop._core.columns cimport Frame, Hand
 from varprop._core.drawn cimport rows_room
 from varprop._core.tiles cimport TILE_WORDS

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from varprop._core cimport lanes
-from varprop._core.activate cimport SLOPES, VALUES, activate, find_norms, find_sample
+from varprop._core.activate cimport SLOPES, VALUES, activate
 from varprop._core.batch cimport NO_NORM, Asked, State, find_units
 from varprop._core.columns cimport Frame, Team, column, draw_frame
 from varprop._core.compose cimport compose
@@ -10,6 +10,7 @@ from varprop._core.drawn cimport multiply_up
 from varprop._core.form cimport (
     climb, draw, draw_bias, draw_weights, form, held, take_held,
 )
+from varprop._core.norm cimport find_norms, find_sample
 
 
 cdef inline int64_t trace_size(const Asked* asked) noexcept nogil:
